@@ -1,0 +1,19 @@
+# What `cmake --install` lays out: the headers, the CMake package (find_package(resnet)) and resnet.pc for pkg-config.
+# All of it is text, relocatable and the same for every architecture, hence share/.
+include(CMakePackageConfigHelpers)
+set(package_dir ${CMAKE_INSTALL_DATADIR}/cmake/resnet)
+
+install(TARGETS resnet EXPORT resnetTargets FILE_SET HEADERS FILE_SET bodies)
+install(TARGETS resnet_io resnet_image EXPORT resnetTargets FILE_SET HEADERS)
+install(EXPORT resnetTargets NAMESPACE resnet:: DESTINATION ${package_dir})
+
+configure_package_config_file(cmake/resnetConfig.cmake.in resnetConfig.cmake INSTALL_DESTINATION ${package_dir}
+                              NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file(resnetConfigVersion.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/resnetConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/resnetConfigVersion.cmake
+              cmake/FindStb.cmake
+        DESTINATION ${package_dir})
+
+file(RELATIVE_PATH prefix_from_pc /${CMAKE_INSTALL_DATADIR}/pkgconfig /)
+configure_file(cmake/resnet.pc.in resnet.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/resnet.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)
