@@ -1,0 +1,146 @@
+// From a network's type to its Graph: the member lists give names and parameters, one call of the body gives the operations.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <resnet/graph/value.hpp>
+
+/// Lists the members that hold layers, in PyTorch's order of registration; the text gives PyTorch's names.
+#define RESNET_MEMBERS(...)                                                                \
+    static constexpr std::string_view resnet_member_names() { return #__VA_ARGS__; }       \
+    constexpr auto resnet_members() const { return std::tie(__VA_ARGS__); }
+
+namespace resnet::inline v0 {
+
+/// The one object of a network type: its members' addresses tell the layers apart. Weights are elsewhere, in a Model.
+template <class Net>
+inline constexpr Net prototype{};
+
+namespace detail {
+
+template <class T>
+concept lists_members = requires(const T& t) { t.resnet_members(); };
+template <class T>
+concept has_parameters = requires { T::parameter_specs(); };
+
+struct Anything {
+    template <class T>
+    constexpr operator T() const;  // NOLINT(google-explicit-constructor): it has to stand for any member
+};
+template <class T, std::size_t... I>
+concept has_fields = requires { T{(static_cast<void>(I), Anything{})...}; };
+template <class T, std::size_t... I>
+consteval std::size_t field_count(std::index_sequence<I...>) {
+    if constexpr (has_fields<T, I..., sizeof...(I)>) return field_count<T>(std::make_index_sequence<sizeof...(I) + 1>{});
+    else return sizeof...(I);
+}
+
+}  // namespace detail
+
+/// An aggregate must list as many members as it has fields: a forgotten one would keep its initial weights out of files.
+template <class T, std::size_t Listed>
+concept every_member_is_listed =
+    !std::is_aggregate_v<T> || detail::field_count<T>(std::index_sequence<>{}) == Listed;
+
+namespace detail {
+
+/// The I-th name of "conv1, bn1, extra".
+constexpr std::string_view nth_name(std::string_view list, std::size_t n) {
+    for (; n > 0; --n) list.remove_prefix(list.find(',') + 1);
+    list = list.substr(0, list.find(','));
+    while (!list.empty() && (list.front() == ' ' || list.front() == '\n')) list.remove_prefix(1);
+    while (!list.empty() && (list.back() == ' ' || list.back() == '\n')) list.remove_suffix(1);
+    return list;
+}
+template <class T, std::size_t Count>
+inline constexpr auto member_names = [] {
+    std::array<std::string_view, Count> names;
+    for (std::size_t i = 0; i < Count; ++i) names[i] = nth_name(T::resnet_member_names(), i);
+    return names;
+}();
+
+constexpr int add_module(Graph& graph, Module module) {
+    graph.modules.push_back(module);
+    return static_cast<int>(graph.modules.size()) - 1;
+}
+
+template <class L>
+constexpr void add_layer(Graph& graph, const L& layer, int module) {
+    Layer entry{.address = &layer, .type = &type_tag<L>, .module = module};
+    entry.first_parameter = static_cast<int>(graph.parameters.size());
+    for (const ParameterSpec& spec : L::parameter_specs()) {
+        if (spec.size() == 0) continue;
+        graph.parameters.push_back({static_cast<int>(graph.layers.size()), spec, graph.parameter_elements});
+        graph.parameter_elements += round_up(spec.size(), 16);  // the next one starts on a 64-byte line
+        ++entry.parameters;
+    }
+    if constexpr (requires { L::normalized; }) {
+        entry.normalized = L::normalized;
+        entry.momentum = L::momentum;
+        entry.epsilon = L::epsilon;
+        entry.statistics = graph.statistics_elements;
+        entry.counter = graph.counters++;
+        graph.statistics_elements += 2 * round_up(L::normalized, 16);
+    }
+    graph.layers.push_back(entry);
+}
+
+template <class T>
+constexpr void add_members(Graph& graph, const T& layer, int module);
+
+template <class T, std::size_t... I>
+constexpr void add_listed_members(Graph& graph, const T& layer, int module, std::index_sequence<I...>) {
+    const auto members = layer.resnet_members();
+    (add_members(graph, std::get<I>(members),
+                 add_module(graph, {module, member_names<T, sizeof...(I)>[I], 0})),
+     ...);
+}
+
+/// Sequential and std::array: members without names are numbered.
+template <class T, std::size_t... I>
+constexpr void add_numbered_members(Graph& graph, const T& layers, [[maybe_unused]] int module,
+                                    std::index_sequence<I...>) {
+    using std::get;
+    (add_members(graph, get<I>(layers), add_module(graph, {module, {}, static_cast<int>(I)})), ...);
+}
+
+template <class T>
+constexpr void add_members(Graph& graph, const T& layer, int module) {
+    if constexpr (lists_members<T>) {
+        constexpr std::size_t listed = std::tuple_size_v<decltype(layer.resnet_members())>;
+        static_assert(every_member_is_listed<T, listed>, "a member is missing from RESNET_MEMBERS");
+        add_listed_members(graph, layer, module, std::make_index_sequence<listed>{});
+    } else if constexpr (has_parameters<T>) {
+        add_layer(graph, layer, module);
+    } else if constexpr (requires { std::tuple_size<T>::value; }) {
+        add_numbered_members(graph, layer, module, std::make_index_sequence<std::tuple_size_v<T>>{});
+    }
+    // anything else (ReLU, pools) has neither parameters nor members
+}
+
+}  // namespace detail
+
+/// Every layer and parameter of a network, without its operations.
+template <class Net>
+constexpr Graph layers_of() {
+    Graph graph;
+    detail::add_members(graph, prototype<Net>, -1);
+    return graph;
+}
+
+/// Calls the network's body once with a symbolic image of `extent` and returns what it recorded.
+/// Throws resnet::Error, in a constant expression a compile error, where the body breaks a rule (namespace rules).
+template <class Net>
+constexpr Graph trace(Extent extent) {
+    Graph graph = layers_of<Net>();
+    graph.nodes.push_back({.op = Op::input, .channels = 3, .extent = extent});
+    graph.output = prototype<Net>(Value<3>{graph, 0}).node();
+    return graph;
+}
+
+}  // namespace resnet::inline v0
