@@ -1,0 +1,79 @@
+// A labelled set of images in memory: bytes as they were read, one extent, a list of class names.
+// Pixels are [N][H][W][3], RGB, whatever the file's order was: decoders, augmentation and the engine's input step all
+// work on whole pixels.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <resnet/core/error.hpp>
+#include <resnet/core/extent.hpp>
+#include <resnet/core/image_view.hpp>
+
+namespace resnet::inline v0 {
+
+/// The part of a data set that a network learns from, and the part that it is judged by.
+enum class Split : std::uint8_t { train, test };
+
+/// N images of H x W with 3 channels, and a label each: an index into the class names.
+/// The views it hands out are valid as long as it lives and is not changed; slices of them, `images().slice(first,
+/// count)`, copy nothing.
+class Dataset {
+public:
+    /// `pixels` is [N][H][W][3], `labels` is [N]. Error where their sizes differ from that or a label has no class.
+    Dataset(Extent extent, std::vector<std::uint8_t> pixels, std::vector<std::uint8_t> labels,
+            std::vector<std::string> classes)
+        : extent_{extent},
+          pixels_{std::move(pixels)},
+          labels_{std::move(labels)},
+          classes_{std::move(classes)} {
+        check();
+    }
+
+    Index size() const noexcept { return std::ssize(labels_); }
+    Extent extent() const noexcept { return extent_; }
+    /// uint8, [N][H][W][3], RGB.
+    ImageView images() const noexcept { return nhwc(pixels_.data(), size(), extent_); }
+    std::span<const std::uint8_t> labels() const noexcept { return labels_; }
+    const std::vector<std::string>& classes() const noexcept { return classes_; }
+
+    /// Drops all images but the first `count`: for a quick trial. Does nothing where there are no more than that.
+    void keep_first(Index count) {
+        if (count < 0) throw Error("Dataset::keep_first", "a count of at least 0", std::to_string(count));
+        if (count >= size()) return;
+        labels_.resize(static_cast<std::size_t>(count));
+        pixels_.resize(static_cast<std::size_t>(count * extent_.area() * 3));
+    }
+
+private:
+    void check() const {
+        if (extent_.height < 1 || extent_.width < 1) {
+            throw Error("Dataset", "an extent of at least 1 x 1",
+                        std::to_string(extent_.height) + " x " + std::to_string(extent_.width));
+        }
+        if (std::ssize(pixels_) != size() * extent_.area() * 3) {
+            throw Error("Dataset",
+                        std::to_string(size() * extent_.area() * 3) + " bytes of pixels for " + std::to_string(size()) +
+                            " labels",
+                        std::to_string(pixels_.size()));
+        }
+        for (Index i = 0; i < size(); ++i) {
+            const int label = labels_[static_cast<std::size_t>(i)];
+            if (label >= std::ssize(classes_)) {
+                throw Error("Dataset, label " + std::to_string(i),
+                            "an index into " + std::to_string(classes_.size()) + " classes", std::to_string(label));
+            }
+        }
+    }
+
+    Extent extent_;
+    std::vector<std::uint8_t> pixels_;  // [N][H][W][3]
+    std::vector<std::uint8_t> labels_;  // [N]
+    std::vector<std::string> classes_;
+};
+
+}  // namespace resnet::inline v0

@@ -1,0 +1,61 @@
+// A file that is read once, front to back, and says what is wrong with it: what the data readers share.
+#pragma once
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include <resnet/core/error.hpp>
+
+namespace resnet::inline v0::detail {
+
+/// Where in a file something is wrong, for the first argument of an Error: "train.bin, byte 3073".
+inline std::string at_byte(const std::string& file, std::uint64_t offset) {
+    return file + ", byte " + std::to_string(offset);
+}
+
+/// FileError with the operating system's reason where the file can't be opened or read.
+class InputFile {
+public:
+    /// `content` says what the file ought to hold; it is the "expected" of the errors.
+    InputFile(const std::filesystem::path& path, std::string_view content)
+        : name_{path.string()},
+          content_{content},
+          file_{std::fopen(name_.c_str(), "rb")} {
+        if (!file_) fail();
+    }
+
+    /// Fills `bytes` as far as the file reaches; returns how many were read: fewer only at the end of the file.
+    std::size_t read(std::span<std::uint8_t> bytes) {
+        const std::size_t count = std::fread(bytes.data(), 1, bytes.size(), file_.get());
+        if (count < bytes.size() && std::ferror(file_.get())) fail();
+        offset_ += count;
+        return count;
+    }
+
+    const std::string& name() const noexcept { return name_; }
+    std::uint64_t offset() const noexcept { return offset_; }
+
+private:
+    [[noreturn]] void fail() const {
+        throw FileError(offset_ == 0 ? name_ : at_byte(name_, offset_), content_,
+                        std::generic_category().message(errno));
+    }
+
+    struct Close {
+        void operator()(std::FILE* file) const { std::fclose(file); }  // it was read only: nothing can get lost
+    };
+
+    std::string name_, content_;
+    std::unique_ptr<std::FILE, Close> file_;
+    std::uint64_t offset_ = 0;
+};
+
+}  // namespace resnet::inline v0::detail
