@@ -44,9 +44,9 @@ struct CustomForward {
 template <class Scalar>
 struct CustomBackward {
     ImageBlock<const Scalar> input, grad_output;
-    ImageBlock<Scalar> grad_input;              // overwritten; data is null where nobody needs it
+    ImageBlock<Scalar> grad_input;              // added to; data is null where nobody needs it
     const Scalar* const* parameters = nullptr;
-    Scalar* const* grad_parameters = nullptr;   // added to; zeroed before the call; the library sums the blocks in a fixed order
+    Scalar* const* grad_parameters = nullptr;   // added to; the library sums the blocks in a fixed order
     Scalar* scratch = nullptr;
 };
 

@@ -1,0 +1,102 @@
+// The one way work is shared among threads: for_each_chunk. Chunks follow from shapes, never from the number of threads, so results do not either.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#if defined(RESNET_STD_THREADS)  // for ThreadSanitizer, which does not see through oneTBB's own synchronisation
+#include <thread>
+#include <vector>
+#else
+#include <tbb/parallel_for.h>
+#include <tbb/partitioner.h>
+#include <tbb/task_arena.h>
+#endif
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
+#include <resnet/core/extent.hpp>
+
+namespace resnet::inline v0 {
+
+/// The most threads that take part, however large the machine.
+inline constexpr int max_workers = 128;
+
+/// How many threads for_each_chunk may use here: those of the caller's tbb::task_arena.
+inline int worker_count() {
+#if defined(RESNET_STD_THREADS)
+    return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, max_workers);
+#else
+    return std::clamp(tbb::this_task_arena::max_concurrency(), 1, max_workers);
+#endif
+}
+
+namespace detail {
+
+/// Denormal numbers count as zero while a worker computes (they are up to a hundred times slower); the caller's mode comes back.
+class FlushDenormals {
+public:
+#if defined(__SSE2__)
+    FlushDenormals() : saved_{_mm_getcsr()} { _mm_setcsr(saved_ | 0x8040U); }  // flush to zero, denormals are zero
+    ~FlushDenormals() { _mm_setcsr(saved_); }
+    FlushDenormals(const FlushDenormals&) = delete;
+    FlushDenormals& operator=(const FlushDenormals&) = delete;
+
+private:
+    unsigned saved_;
+#endif
+};
+
+/// The chunks of one worker; others take from it when their own are done.
+struct alignas(64) Share {
+    std::atomic<Index> next{0};
+    Index last = 0;
+};
+
+template <class F>
+void work_through(std::array<Share, max_workers>& shares, int workers, int slot, const F& f) {
+    const FlushDenormals guard;
+    for (int i = 0; i < workers; ++i) {
+        Share& share = shares[static_cast<std::size_t>((slot + i) % workers)];
+        for (Index chunk = share.next.fetch_add(1, std::memory_order_relaxed); chunk < share.last;
+             chunk = share.next.fetch_add(1, std::memory_order_relaxed))
+            f(chunk, slot);
+    }
+}
+
+}  // namespace detail
+
+/// Calls f(chunk, slot) for chunk = 0 ... count - 1, each once, on up to `workers` threads of the caller's arena, and returns when
+/// all are done. Two calls at the same time have different slots (0 ... workers - 1): scratch memory goes by slot. A slot begins with the
+/// same chunks in every call, so what a core has in its caches is there again. f must not throw and must not call for_each_chunk.
+template <class F>
+void for_each_chunk(Index count, int workers, const F& f) {
+    workers = static_cast<int>(std::min<Index>(std::min(workers, max_workers), count));
+    if (workers <= 1) {
+        const detail::FlushDenormals guard;
+        for (Index chunk = 0; chunk < count; ++chunk) f(chunk, 0);
+        return;
+    }
+    std::array<detail::Share, max_workers> shares;
+    for (int slot = 0; slot < workers; ++slot) {
+        auto& share = shares[static_cast<std::size_t>(slot)];
+        share.next.store(count * slot / workers, std::memory_order_relaxed);
+        share.last = count * (slot + 1) / workers;
+    }
+#if defined(RESNET_STD_THREADS)
+    std::vector<std::jthread> threads;
+    for (int slot = 1; slot < workers; ++slot) threads.emplace_back([&, slot] { detail::work_through(shares, workers, slot, f); });
+    detail::work_through(shares, workers, 0, f);
+#else
+    // Isolated: a thread that waits here must not take up foreign work, which could come back to the same scratch memory.
+    tbb::this_task_arena::isolate([&] {
+        tbb::parallel_for(
+            0, workers, [&](int slot) { detail::work_through(shares, workers, slot, f); }, tbb::static_partitioner{});
+    });
+#endif
+}
+
+}  // namespace resnet::inline v0

@@ -1,0 +1,125 @@
+// How a step's work is cut. Every number follows from shapes and the batch alone, so sums are taken in the same order on any number of threads.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include <resnet/engine/plan.hpp>
+
+namespace resnet::inline v0 {
+
+/// Enough chunks that a few workers end at nearly the same time, and each large enough to be worth handing out.
+inline constexpr Index wanted_chunks = 32;
+inline constexpr Index least_macs_a_chunk = Index{1} << 19;
+
+/// A convolution's chunks: blocks of images x bands of runs x groups of panels.
+struct ConvolutionChunks {
+    Index blocks = 1, bands = 1, panel_groups = 1;
+    Index count() const { return blocks * bands * panel_groups; }
+};
+
+inline ConvolutionChunks convolution_chunks(const Plan& plan, const PlannedStep& step, Index images, int panels) {
+    ConvolutionChunks chunks{.blocks = divide_up(images, plan.block())};
+    const Index work = live_macs(step.shape) * images;
+    const Index wanted = std::clamp<Index>(work / least_macs_a_chunk, 1, wanted_chunks);
+    if (chunks.blocks >= wanted) return chunks;
+    // Panels first: each worker then reads its own part of the weights; then bands of rows.
+    chunks.panel_groups = std::min<Index>(panels, divide_up(wanted, chunks.blocks));
+    chunks.bands = std::clamp<Index>(divide_up(wanted, chunks.blocks * chunks.panel_groups), 1, static_cast<Index>(step.table.runs.size()));
+    return chunks;
+}
+
+/// Chunks of a pass over rows of C channels.
+struct RowChunks {
+    Index rows = 0, rows_a_chunk = 1;
+    Index count() const { return divide_up(rows, rows_a_chunk); }
+    Index first(Index chunk) const { return chunk * rows_a_chunk; }
+    Index size(Index chunk) const { return std::min(rows_a_chunk, rows - first(chunk)); }
+};
+
+inline RowChunks row_chunks(Index rows, int channels) {
+    constexpr Index elements = Index{1} << 14;  // 64 KiB of floats an array
+    return {rows, std::max(divide_up(elements, channels), divide_up(rows, 2 * wanted_chunks))};
+}
+
+/// The gradient of a convolution's weights: parts of the batch (each with a copy of the weights, summed in a fixed tree) x taps x
+/// groups of input channels (apart, no sum).
+struct WeightGradientChunks {
+    Index parts = 1, blocks_a_part = 1, taps = 1, in_groups = 1;
+    Index count() const { return parts * taps * in_groups; }
+};
+
+inline WeightGradientChunks weight_gradient_chunks(const Plan& plan, const PlannedStep& step, Index images) {
+    const Index blocks = divide_up(images, plan.block());
+    WeightGradientChunks chunks;
+    // Large weights: copies and their sum would cost more than reading the activations again for each tap.
+    constexpr Index large = Index{1} << 17;
+    const bool direct = step.kernel == ConvolutionKernel::direct;
+    const Index parts = step.shape.weights() >= large && direct ? 1 : std::min<Index>(blocks, 16);
+    chunks.blocks_a_part = divide_up(blocks, parts);
+    chunks.parts = divide_up(blocks, chunks.blocks_a_part);
+    if (!direct) return chunks;
+    chunks.taps = static_cast<Index>(step.tap_runs.size());
+    chunks.in_groups = std::clamp<Index>(divide_up(wanted_chunks, chunks.parts * chunks.taps), 1, divide_up(step.shape.in, 16));
+    return chunks;
+}
+
+/// Doubles for the partial sums of any step.
+inline Index partial_sums_needed(const Plan& plan, Index images) {
+    Index needed = 0;
+    for (int i = 0; i < plan.size(); ++i) {
+        const Step& step = at(plan.program().steps, i);
+        if (step.output < 0) continue;
+        const Tensor& tensor = plan.tensor(step.output);
+        const Index rows = tensor.extent.area() * images;
+        Index chunks = row_chunks(rows, tensor.channels).count();
+        if (step.kind == StepKind::convolution && plan[i].kernel == ConvolutionKernel::direct)
+            chunks = std::max(chunks, divide_up(images, plan.block()) * wanted_chunks);
+        if (step.kind == StepKind::convolution) chunks = std::max(chunks, divide_up(images, plan.block()));
+        needed = std::max(needed, chunks * 3 * tensor.channels);
+    }
+    return needed;
+}
+
+/// Elements for the partial copies of any convolution's weights, or of a custom operation's parameters.
+inline Index partial_weights_needed(const Plan& plan, Index images) {
+    Index needed = 0;
+    for (int i = 0; i < plan.size(); ++i) {
+        const Step& step = at(plan.program().steps, i);
+        if (step.kind == StepKind::convolution_grad_weight) {
+            const Index parts = weight_gradient_chunks(plan, plan[i], images).parts;
+            if (parts > 1) needed = std::max(needed, parts * plan[i].shape.weights());
+        } else if (step.kind == StepKind::custom_grad) {
+            const Layer& layer = at(plan.graph().layers, step.layer);
+            Index elements = 0;
+            for (int p = layer.first_parameter; p < layer.first_parameter + layer.parameters; ++p) elements += round_up(at(plan.graph().parameters, p).spec.size(), 16);
+            needed = std::max(needed, divide_up(images, plan.block()) * elements);
+        }
+    }
+    return needed;
+}
+
+/// Rows of im2col that are multiplied at a time, and the blocks of Eigen's product (fixed: its own follow the CPU's caches).
+inline constexpr Index im2col_rows = 192, product_depth = 256, product_columns = 512;
+
+/// Bytes of scratch a worker needs for any step.
+template <class Scalar>
+Index scratch_needed(const Plan& plan) {
+    Index elements = plan.widest_tensor() + 64;  // pointwise_grad's row
+    for (int i = 0; i < plan.size(); ++i) {
+        const Step& step = at(plan.program().steps, i);
+        if (detail::is_convolution(step.kind) && plan[i].kernel == ConvolutionKernel::im2col) {
+            const Index depth = plan[i].shape.window.taps() * Index{plan[i].shape.in};
+            // One tile of columns, and the two blocks that Eigen's product packs its operands into.
+            elements = std::max(elements, im2col_rows * round_up(depth, 16) + product_depth * (im2col_rows + product_columns) + 64);
+        } else if (step.kind == StepKind::max_pool_grad) {
+            elements = std::max(elements, Index{plan.block()} * plan.tensor(step.output).channels);
+        } else if (step.kind == StepKind::custom || step.kind == StepKind::custom_grad) {
+            const Node& node = at(plan.graph().nodes, step.node);
+            elements = std::max(elements, node.custom->scratch_of(at(plan.graph().nodes, node.inputs[0]).extent, plan.block()));
+        }
+    }
+    return round_up(elements * static_cast<Index>(sizeof(Scalar)), 4096) + 64;  // neighbours' scratch on other pages
+}
+
+}  // namespace resnet::inline v0

@@ -1,0 +1,189 @@
+// Convolution steps: forward (with the statistics or the epilogue that the fuser asked for), gradient of the input, gradient of the weights.
+#pragma once
+
+#include <resnet/engine/im2col.hpp>
+#include <resnet/engine/moments.hpp>
+#include <resnet/engine/run.hpp>
+
+namespace resnet::inline v0 {
+
+namespace detail {
+
+/// Where a chunk of a direct convolution lies.
+struct ConvolutionChunk {
+    Index block, band, first_run, last_run;
+    int first_panel, last_panel;
+};
+inline ConvolutionChunk convolution_chunk(const ConvolutionChunks& chunks, const PlannedStep& planned, int panels, Index chunk) {
+    // Panel groups outermost: a worker's share of the chunks reads one part of the weights.
+    const Index group = chunk / (chunks.blocks * chunks.bands), rest = chunk % (chunks.blocks * chunks.bands);
+    const Index band = rest % chunks.bands, runs = static_cast<Index>(planned.table.runs.size());
+    return {.block = rest / chunks.bands,
+            .band = band,
+            .first_run = runs * band / chunks.bands,
+            .last_run = runs * (band + 1) / chunks.bands,
+            .first_panel = static_cast<int>(panels * group / chunks.panel_groups),
+            .last_panel = static_cast<int>(panels * (group + 1) / chunks.panel_groups)};
+}
+
+/// Statistics of what a chunk has just written, while it is in the cache.
+template <class Scalar>
+void collect_chunk(const Run<Scalar>& run, const Step& step, const PlannedStep& planned, const ConvolutionChunks& chunks,
+                   const ConvolutionChunk& chunk, const Panels& panels, const Scalar* output) {
+    const GatherRun &first = planned.table.runs[static_cast<std::size_t>(chunk.first_run)],
+                    &last = planned.table.runs[static_cast<std::size_t>(chunk.last_run - 1)];
+    const Index b = run.block_images(chunk.block), rows = (last.output + last.count - first.output) * b;
+    const int from = panels[chunk.first_panel].first;
+    const Panels::Panel end = panels[chunk.last_panel - 1];
+    const MomentsChunk part = moments_chunk(run, step.output, chunk.block * chunks.bands + chunk.band);
+    run.kernels.channel_moments(output + first.output * b * planned.shape.out + from, rows, planned.shape.out, end.first + end.valid - from,
+                                part.mean + from, part.squares + from);
+    if (chunk.first_panel == 0) *part.rows = static_cast<double>(rows);
+}
+
+template <class Scalar>
+void run_direct(const Run<Scalar>& run, const Step& step, const PlannedStep& planned, ConvolutionJob<Scalar> job, int from, int to) {
+    const Panels panels = run.kernels.panels(job.out);
+    const ConvolutionChunks chunks = convolution_chunks(run.plan, planned, run.images(), panels.count());
+    job.table = &planned.table;
+    job.weight = run.packs.at(planned.pack);
+    run.for_each_chunk(chunks.count(), [&](Index index, int) {
+        const ConvolutionChunk chunk = convolution_chunk(chunks, planned, panels.count(), index);
+        ConvolutionJob<Scalar> part = job;
+        part.first_run = chunk.first_run;
+        part.last_run = chunk.last_run;
+        part.first_panel = chunk.first_panel;
+        part.last_panel = chunk.last_panel;
+        part.images = run.block_images(chunk.block);
+        part.input = run.block(from, chunk.block);
+        part.output = run.block(to, chunk.block);
+        if (step.residual >= 0) part.residual = run.block(step.residual, chunk.block);
+        run.kernels.convolution(part);
+        if (step.collects_moments) collect_chunk(run, step, planned, chunks, chunk, panels, part.output);
+    });
+    if (step.collects_moments) merge_moments(run, step.output, chunks.blocks * chunks.bands);
+}
+
+/// Sums over all rows of each channel: the gradient of a bias.
+template <class Scalar>
+void run_grad_bias(const Run<Scalar>& run, const Step& step, Scalar* grad_bias) {
+    const int channels = run.plan.tensor(step.grad_output).channels;
+    const RowChunks chunks = row_chunks(run.rows(step.grad_output), channels);
+    const Scalar* grad = run.workspace.tensor(step.grad_output);
+    double* sums = run.workspace.partial_sums();
+    run.for_each_chunk(chunks.count(), [&](Index chunk, int) {
+        double* to = sums + chunk * channels;
+        std::fill_n(to, channels, 0.0);
+        for (Index r = chunks.first(chunk); r < chunks.first(chunk) + chunks.size(chunk); ++r)
+            for (int c = 0; c < channels; ++c) to[c] += static_cast<double>(grad[r * channels + c]);
+    });
+    sum_tree(sums, chunks.count(), channels, 0, channels);
+    const bool add = run.adds(step.grad_parameters[0]);
+    for (int c = 0; c < channels; ++c) grad_bias[c] = static_cast<Scalar>(sums[c]) + (add ? grad_bias[c] : Scalar{0});
+}
+
+}  // namespace detail
+
+template <class Scalar>
+void run_convolution(const Run<Scalar>& run, int index) {
+    const Step& step = run.step(index);
+    const PlannedStep& planned = run.plan[index];
+    const bool folded = planned.bias >= 0;
+    const Scalar* bias = folded ? run.packs.at(planned.bias) : run.parameter(step.layer, "bias");
+    const int input = step.terms[0].tensor;
+    if (planned.kernel == ConvolutionKernel::direct) {
+        ConvolutionJob<Scalar> job{.in = planned.shape.in, .out = planned.shape.out, .bias = bias, .relu = step.relu};
+        return detail::run_direct(run, step, planned, job, input, step.output);
+    }
+    const Scalar* weight = folded ? run.packs.at(planned.pack) : run.parameter(step.layer, "weight");
+    run.for_each_chunk(run.blocks(), [&](Index block, int slot) {
+        const int images = run.block_images(block);
+        Scalar* output = run.block(step.output, block);
+        convolution_im2col_forward(run, planned.shape, images, run.block(input, block), weight, bias,
+                                   step.residual >= 0 ? run.block(step.residual, block) : nullptr, step.relu, output, slot);
+        if (!step.collects_moments) return;
+        const MomentsChunk part = moments_chunk(run, step.output, block);
+        const Index rows = planned.shape.output.area() * images;
+        run.kernels.channel_moments(output, rows, planned.shape.out, planned.shape.out, part.mean, part.squares);
+        *part.rows = static_cast<double>(rows);
+    });
+    if (step.collects_moments) merge_moments(run, step.output, run.blocks());
+}
+
+template <class Scalar>
+void run_convolution_grad_input(const Run<Scalar>& run, int index) {
+    const Step& step = run.step(index);
+    const PlannedStep& planned = run.plan[index];
+    const bool add = step.writes[0] == Write::add;
+    if (planned.kernel == ConvolutionKernel::direct) {
+        ConvolutionJob<Scalar> job{.in = planned.shape.out, .out = planned.shape.in, .accumulate = add};
+        return detail::run_direct(run, step, planned, job, step.grad_output, step.grad_inputs[0]);
+    }
+    const Scalar* weight = run.parameter(step.layer, "weight");
+    run.for_each_chunk(run.blocks(), [&](Index block, int slot) {
+        convolution_im2col_grad_input(run, planned.shape, run.block_images(block), run.block(step.grad_output, block), weight, add,
+                                      run.block(step.grad_inputs[0], block), slot);
+    });
+}
+
+template <class Scalar>
+void run_convolution_grad_weight(const Run<Scalar>& run, int index) {
+    const Step& step = run.step(index);
+    const PlannedStep& planned = run.plan[index];
+    if (Scalar* grad_bias = run.gradient(step.layer, "bias"); grad_bias != nullptr && !step.bias_cancels)
+        detail::run_grad_bias(run, step, grad_bias);
+    Scalar* grad_weight = run.gradient(step.layer, "weight");
+    if (grad_weight == nullptr) return;
+
+    const ConvolutionShape& shape = planned.shape;
+    const Index elements = shape.weights();
+    const int input = step.terms[0].tensor;
+    const bool add = run.adds(step.grad_parameters[0]);
+    const WeightGradientChunks chunks = weight_gradient_chunks(run.plan, planned, run.images());
+    Scalar* parts = chunks.parts > 1 ? run.workspace.partial_weights() : grad_weight;
+    const bool into_gradient = chunks.parts == 1;
+    run.for_each_chunk(chunks.count(), [&](Index chunk, int slot) {
+        const Index part = chunk / (chunks.taps * chunks.in_groups), rest = chunk % (chunks.taps * chunks.in_groups);
+        const Index first_block = part * chunks.blocks_a_part, last_block = std::min(run.blocks(), first_block + chunks.blocks_a_part);
+        Scalar* to = parts + part * elements;
+        if (planned.kernel == ConvolutionKernel::im2col) {
+            if (!into_gradient || !add) std::fill_n(to, elements, Scalar{0});
+            for (Index block = first_block; block < last_block; ++block)
+                convolution_im2col_grad_weight(run, shape, run.block_images(block), run.block(input, block), run.block(step.grad_output, block),
+                                               to, slot);
+            return;
+        }
+        const TapRuns& tap = planned.tap_runs[static_cast<std::size_t>(rest / chunks.in_groups)];
+        const Index group = rest % chunks.in_groups;
+        WeightGradientJob<Scalar> job{.tap = &tap, .input_step = shape.window.stride};
+        job.first_in = static_cast<int>(shape.in * group / chunks.in_groups);
+        job.last_in = static_cast<int>(shape.in * (group + 1) / chunks.in_groups);
+        job.in = shape.in;
+        job.out = shape.out;
+        job.block = run.plan.block();
+        job.images = run.images();
+        job.first_block = first_block;
+        job.last_block = last_block;
+        job.input_positions = shape.input.area();
+        job.output_positions = shape.output.area();
+        job.input = run.workspace.tensor(input);
+        job.grad_output = run.workspace.tensor(step.grad_output);
+        job.grad_weight = to + Index{tap.tap} * shape.in * shape.out;
+        job.accumulate = into_gradient && add;
+        run.kernels.weight_gradient(job);
+    });
+    if (into_gradient) return;
+    // Taps that touch no data have no part: their gradient is zero and stays so.
+    constexpr Index strip = Index{1} << 13;
+    const Index a_tap = Index{shape.in} * shape.out, strips = divide_up(a_tap, strip);
+    const Index taps = planned.kernel == ConvolutionKernel::im2col ? shape.window.taps() : chunks.taps;
+    run.for_each_chunk(taps * strips, [&](Index chunk, int) {
+        const Index t = chunk / strips;
+        const Index tap = planned.kernel == ConvolutionKernel::im2col ? t : planned.tap_runs[static_cast<std::size_t>(t)].tap;
+        const Index first = tap * a_tap + chunk % strips * strip, last = std::min((tap + 1) * a_tap, first + strip);
+        detail::sum_tree(parts, chunks.parts, elements, first, last);
+        for (Index i = first; i < last; ++i) grad_weight[i] = parts[i] + (add ? grad_weight[i] : Scalar{0});
+    });
+}
+
+}  // namespace resnet::inline v0

@@ -1,0 +1,105 @@
+// Inference without the network's type: a plan, its packed weights, and workspaces for any number of calls at once.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <resnet/engine/executor.hpp>
+
+namespace resnet::inline v0 {
+
+/// Workspace and logits of one call; a call borrows it from the free list and gives it back.
+template <class Scalar>
+struct InferenceMemory {
+    explicit InferenceMemory(const Plan& plan) : workspace{plan} {}
+
+    Workspace<Scalar> workspace;
+    Buffer<Scalar> logits;
+};
+
+template <class Scalar>
+class InferenceEngine {
+public:
+    using Memory = InferenceMemory<Scalar>;
+
+    InferenceEngine(const Weights<Scalar>& weights, Graph graph, const Normalization& normalization, const PlanOptions& options)
+        : kernels_{resnet::kernels<Scalar>(options.isa)},
+          plan_{graph, fuse(graph, Mode::inference), options, kernels_.panels(0)},
+          weights_{weights}, normalization_{normalization}, packs_{plan_} {
+        packs_.fold(plan_, weights_, kernels_);
+    }
+    InferenceEngine(const InferenceEngine&) = delete;
+    InferenceEngine& operator=(const InferenceEngine&) = delete;
+
+    const Plan& plan() const noexcept { return plan_; }
+    Extent extent() const { return plan_.tensor(plan_.program().input).extent; }
+    int classes() const { return plan_.tensor(plan_.program().logits).channels; }
+
+    /// Takes new weights in the same memory. No call may run meanwhile.
+    void refresh(const Weights<Scalar>& weights, const Normalization& normalization) {
+        weights_ = weights;
+        normalization_ = normalization;
+        packs_.fold(plan_, weights_, kernels_);
+    }
+
+    /// Writes [N][classes] logits. A large batch goes through the network in parts that stay in the caches.
+    void run(Memory& memory, const ImageView& images, Scalar* logits) const {
+        const Index part = images_a_part();
+        for (Index first = 0; first < images.images; first += part) {
+            const Index count = std::min(part, images.images - first);
+            memory.workspace.reserve(count);
+            const Run<Scalar> run{plan_, kernels_, weights_, packs_, memory.workspace};
+            run_forward(run, images.slice(first, count), normalization_);
+            std::copy_n(memory.workspace.tensor(plan_.program().logits), count * classes(), logits + first * classes());
+        }
+    }
+
+    std::unique_ptr<Memory> borrow() const {
+        {
+            const std::lock_guard lock{mutex_};
+            if (!free_.empty()) {
+                std::unique_ptr<Memory> memory = std::move(free_.back());
+                free_.pop_back();
+                return memory;
+            }
+            ++lent_;
+            free_.reserve(lent_);  // so that giving back never allocates
+        }
+        return std::make_unique<Memory>(plan_);
+    }
+    void give_back(std::unique_ptr<Memory> memory) const noexcept {
+        const std::lock_guard lock{mutex_};
+        free_.push_back(std::move(memory));
+    }
+
+    /// What the library has allocated for this engine, in bytes.
+    Index bytes() const {
+        const std::lock_guard lock{mutex_};
+        Index sum = packs_.bytes() + weights_.parameters().bytes() + weights_.statistics().bytes();
+        for (const auto& memory : free_) sum += memory->workspace.bytes() + memory->logits.bytes();
+        return sum;
+    }
+
+private:
+    /// Whole blocks whose activations fit in the last-level cache beside the weights, but enough of them to share.
+    Index images_a_part() const {
+        constexpr Index cache = Index{16} << 20;
+        const Index image = plan_.arena_elements(1) * static_cast<Index>(sizeof(Scalar));
+        return std::max<Index>(round_up(std::max<Index>(cache / image, 16), plan_.block()), plan_.block());
+    }
+
+    const Kernels<Scalar>& kernels_;
+    Plan plan_;
+    Weights<Scalar> weights_;  // a snapshot: custom operations and unfolded batch norms read it
+    Normalization normalization_;
+    Packs<Scalar> packs_;
+    mutable std::mutex mutex_;
+    mutable std::vector<std::unique_ptr<Memory>> free_;
+    mutable std::size_t lent_ = 0;
+};
+
+}  // namespace resnet::inline v0

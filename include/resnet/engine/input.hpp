@@ -1,0 +1,70 @@
+// The input step: pixels of any layout and type become the first activation, scaled, normalised and blocked.
+#pragma once
+
+#include <array>
+
+#include <resnet/core/image_view.hpp>
+#include <resnet/engine/run.hpp>
+
+namespace resnet::inline v0 {
+
+/// (pixel / 255 - mean) / standard_deviation, a channel each, in the order red, green, blue. The default is the tutorial's.
+struct Normalization {
+    std::array<float, 3> mean{0.485f, 0.456f, 0.406f};
+    std::array<float, 3> standard_deviation{0.229f, 0.224f, 0.225f};
+
+    friend bool operator==(const Normalization&, const Normalization&) = default;
+};
+
+namespace detail {
+
+template <class Pixel, class Scalar>
+void load_block(const ImageView& view, const std::array<Scalar, 3>& scale, const std::array<Scalar, 3>& shift, int images, Scalar* to) {
+    const auto* base = static_cast<const std::byte*>(view.data);
+    for (int y = 0; y < view.extent.height; ++y)
+        for (int x = 0; x < view.extent.width; ++x)
+            for (int n = 0; n < images; ++n) {
+                const std::byte* pixel = base + n * view.image_stride + y * view.row_stride + x * view.pixel_stride;
+                for (std::size_t c = 0; c < 3; ++c, ++to) {
+                    const Index channel = view.order == ChannelOrder::rgb ? static_cast<Index>(c) : static_cast<Index>(2 - c);
+                    Pixel value;
+                    std::memcpy(&value, pixel + channel * view.channel_stride, sizeof value);
+                    *to = static_cast<Scalar>(value) * scale[c] + shift[c];
+                }
+            }
+}
+
+}  // namespace detail
+
+/// Throws Error where the view is not what the network reads.
+inline void check_images(const ImageView& view, Extent extent) {
+    if (view.images < 1) throw Error("images", "at least one image", std::to_string(view.images));
+    if (view.channels != 3) throw Error("images", "3 channels", std::to_string(view.channels));
+    if (view.extent != extent)
+        throw Error("images", std::to_string(extent.height) + "x" + std::to_string(extent.width) + " pixels",
+                    std::to_string(view.extent.height) + "x" + std::to_string(view.extent.width));
+}
+
+template <class Scalar>
+void run_input(const Run<Scalar>& run, int index, const ImageView& images, const Normalization& normalization) {
+    std::array<Scalar, 3> scale, shift;
+    for (std::size_t c = 0; c < 3; ++c) {
+        const auto mean = static_cast<double>(normalization.mean[c]), deviation = static_cast<double>(normalization.standard_deviation[c]);
+        const bool bytes = images.type == PixelType::uint8;  // floats are normalised already
+        scale[c] = bytes ? static_cast<Scalar>(1 / (255 * deviation)) : Scalar{1};
+        shift[c] = bytes ? static_cast<Scalar>(-mean / deviation) : Scalar{0};
+    }
+    const int tensor = run.step(index).output;
+    run.for_each_chunk(run.blocks(), [&](Index block, int) {
+        const int count = run.block_images(block);
+        const ImageView part = images.slice(block * run.plan.block(), count);
+        Scalar* to = run.block(tensor, block);
+        switch (images.type) {
+            case PixelType::uint8: return detail::load_block<std::uint8_t>(part, scale, shift, count, to);
+            case PixelType::float32: return detail::load_block<float>(part, scale, shift, count, to);
+            case PixelType::float64: return detail::load_block<double>(part, scale, shift, count, to);
+        }
+    });
+}
+
+}  // namespace resnet::inline v0

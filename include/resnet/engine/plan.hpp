@@ -1,0 +1,194 @@
+// A Program made ready to run on this CPU: kernel, tables and packed weights of each step, and where each tensor lies in the arena.
+// A plan is independent of the batch: offsets are counted in elements an image.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <resnet/graph/choose.hpp>
+#include <resnet/graph/cost.hpp>
+#include <resnet/graph/lifetime.hpp>
+#include <resnet/graph/program.hpp>
+#include <resnet/kernels/gather.hpp>
+#include <resnet/kernels/isa.hpp>
+#include <resnet/kernels/jobs.hpp>
+
+namespace resnet::inline v0 {
+
+/// What the engine adds to a Step.
+struct PlannedStep {
+    ConvolutionShape shape{};                     // convolutions, forward and backward
+    ConvolutionKernel kernel = ConvolutionKernel::direct;
+    GatherTable table;                            // direct forward and grad_input
+    std::vector<TapRuns> tap_runs;                // direct grad_weight
+    Index pack = -1, pack_elements = 0;           // packed weights: offset in the pack buffer
+    Index bias = -1;                              // inference: folded bias in the pack buffer
+};
+
+struct PlanOptions {
+    ChoiceOptions choice{};
+    int block = 0;  // images a block; 0: by the network
+    Isa isa = current_isa();
+};
+
+class Plan {
+public:
+    Plan(Graph graph, Program program, const PlanOptions& options, Panels panels);
+
+    const Graph& graph() const noexcept { return graph_; }
+    const Program& program() const noexcept { return program_; }
+    const PlanOptions& options() const noexcept { return options_; }
+    const PlannedStep& operator[](int step) const { return at(steps_, step); }
+    int size() const noexcept { return static_cast<int>(steps_.size()); }
+    const Tensor& tensor(int index) const { return at(program_.tensors, index); }
+
+    /// Images that are computed together: tensors are [N / block][H][W][block][C], the last block may hold fewer.
+    int block() const noexcept { return block_; }
+    Index arena_elements(Index images) const noexcept { return arena_ * images; }
+    Index offset(int tensor, Index images) const { return at(offsets_, tensor) * images; }
+    Index pack_elements() const noexcept { return packs_; }
+    int widest_tensor() const noexcept { return channels_; }  // most channels of any tensor
+
+    /// Kernel, shape, macs and bytes of each step, and why the kernels before it declined.
+    std::string print() const;
+
+private:
+    void plan_convolution(const Step& step, PlannedStep& planned, Panels panels);
+    void place_tensors();
+
+    Graph graph_;
+    Program program_;
+    PlanOptions options_;
+    std::vector<PlannedStep> steps_;
+    std::vector<Index> offsets_;
+    Index arena_ = 0, packs_ = 0;
+    int block_ = 1, channels_ = 0;
+};
+
+namespace detail {
+
+constexpr Direction direction_of(StepKind kind) {
+    return kind == StepKind::convolution ? Direction::forward
+           : kind == StepKind::convolution_grad_input ? Direction::grad_input
+                                                      : Direction::grad_weight;
+}
+constexpr bool is_convolution(StepKind kind) {
+    return kind == StepKind::convolution || kind == StepKind::convolution_grad_input || kind == StepKind::convolution_grad_weight;
+}
+
+/// Enough images that even the narrowest map gives a tile its rows, and no more: a block of a wide map should not outgrow the caches.
+inline int default_block(const Graph& graph) {
+    int narrowest = 32;
+    for (const Node& node : graph.nodes)
+        if (node.op == Op::conv2d) narrowest = std::min(narrowest, node.extent.width);
+    int block = 4;
+    while (block < 16 && block * narrowest < 32) block *= 2;
+    return block;
+}
+
+}  // namespace detail
+
+inline Plan::Plan(Graph graph, Program program, const PlanOptions& options, Panels panels)
+    : graph_{std::move(graph)}, program_{std::move(program)}, options_{options}, steps_(program_.steps.size()) {
+    block_ = options.block > 0 ? options.block : detail::default_block(graph_);
+    for (const Tensor& tensor : program_.tensors) channels_ = std::max(channels_, tensor.channels);
+    for (int i = 0; i < size(); ++i)
+        if (const Step& step = at(program_.steps, i); detail::is_convolution(step.kind)) plan_convolution(step, at(steps_, i), panels);
+    place_tensors();
+}
+
+inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panels panels) {
+    planned.shape = graph_.convolution(at(graph_.nodes, step.node));
+    const Direction direction = detail::direction_of(step.kind);
+    planned.kernel = choose(direction, planned.shape, options_.choice);
+    const auto reserve = [&](Index elements) {
+        const Index offset = packs_;
+        packs_ += round_up(elements, 16);
+        return offset;
+    };
+    if (direction == Direction::grad_weight) {
+        if (planned.kernel == ConvolutionKernel::direct) planned.tap_runs = weight_gradient_runs(planned.shape);
+        return;
+    }
+    const bool forward = direction == Direction::forward;
+    panels.channels = forward ? planned.shape.out : planned.shape.in;
+    if (planned.kernel == ConvolutionKernel::direct) {
+        planned.table = gather_table(planned.shape, forward);
+        planned.pack_elements = static_cast<Index>(planned.table.live.size()) * (forward ? planned.shape.in : planned.shape.out) * panels.padded();
+        planned.pack = reserve(planned.pack_elements);
+    } else if (program_.mode == Mode::inference) {
+        planned.pack_elements = planned.shape.weights();  // folded, in the master's order
+        planned.pack = reserve(planned.pack_elements);
+    }
+    if (program_.mode == Mode::inference) planned.bias = reserve(round_up(planned.shape.out, 16));
+}
+
+/// First fit by falling size: the largest tensors choose first; two that are alive at the same time never overlap.
+inline void Plan::place_tensors() {
+    const std::vector<Lifetime> lives = lifetimes(program_);
+    const auto root = [&](int tensor) {
+        while (at(lives, tensor).takes_over >= 0) tensor = at(lives, tensor).takes_over;
+        return tensor;
+    };
+    struct Place {
+        int tensor;
+        Index size, offset;
+        Lifetime life;
+    };
+    std::vector<Place> places;
+    for (int t = 0; t < static_cast<int>(lives.size()); ++t)
+        if (at(lives, t).last >= 0 && root(t) == t) places.push_back({t, round_up(tensor(t).elements(), 16), 0, at(lives, t)});
+    for (int t = 0; t < static_cast<int>(lives.size()); ++t)  // a chain that shares one place lives as long as all of it
+        if (at(lives, t).last >= 0 && root(t) != t)
+            for (Place& place : places)
+                if (place.tensor == root(t)) place.life.last = std::max(place.life.last, at(lives, t).last);
+    std::stable_sort(places.begin(), places.end(), [](const Place& a, const Place& b) { return a.size > b.size; });
+    std::vector<Place> placed;
+    for (Place& place : places) {
+        std::vector<Place> taken;
+        for (const Place& other : placed)
+            if (other.life.meets(place.life)) taken.push_back(other);
+        std::sort(taken.begin(), taken.end(), [](const Place& a, const Place& b) { return a.offset < b.offset; });
+        for (const Place& other : taken)
+            if (place.offset + place.size > other.offset) place.offset = std::max(place.offset, other.offset + other.size);
+        arena_ = std::max(arena_, place.offset + place.size);
+        placed.push_back(place);
+    }
+    offsets_.assign(lives.size(), 0);
+    for (int t = 0; t < static_cast<int>(lives.size()); ++t)
+        for (const Place& place : placed)
+            if (at(lives, t).last >= 0 && place.tensor == root(t)) at(offsets_, t) = place.offset;
+}
+
+inline std::string Plan::print() const {
+    std::string text = "instruction set " + std::string{name_of(options_.isa)} + ", blocks of " + std::to_string(block_) + " images\n";
+    for (int i = 0; i < size(); ++i) {
+        const Step& step = at(program_.steps, i);
+        const PlannedStep& planned = at(steps_, i);
+        std::string line = std::to_string(i) + " " + std::string{name_of(step.kind)};
+        line.resize(std::max<std::size_t>(line.size(), 28), ' ');
+        if (step.layer >= 0) line += graph_.layer_name(step.layer);
+        line.resize(std::max<std::size_t>(line.size(), 50), ' ');
+        const Tensor& out = tensor(step.output);
+        line += " " + std::to_string(out.extent.height) + "x" + std::to_string(out.extent.width) + "x" + std::to_string(out.channels);
+        if (detail::is_convolution(step.kind)) {
+            const Direction direction = detail::direction_of(step.kind);
+            line += ", " + std::to_string(live_macs(planned.shape)) + " live of " + std::to_string(macs(planned.shape)) + " macs";
+            line += ", " + std::to_string(planned.pack_elements) + " packed weights, ";
+            for (const ConvolutionCandidate& candidate : convolution_candidates(direction)) {
+                if (candidate.kernel == planned.kernel) {
+                    line += candidate.name;
+                    break;
+                }
+                line += "(not " + std::string{candidate.name} + ": " + std::string{candidate.decline(planned.shape, options_.choice)} + ") ";
+            }
+        }
+        text += line + "\n";
+    }
+    text += std::to_string(arena_) + " elements of activations an image, " + std::to_string(packs_) + " of packed weights\n";
+    return text;
+}
+
+}  // namespace resnet::inline v0

@@ -1,0 +1,138 @@
+// Pointwise steps: relu(sum of at most two terms), each batch-normalised or not, forward and backward in as few passes as there can be:
+// one forward, two backward (the sums that batch norm needs, then the gradients).
+#pragma once
+
+#include <cmath>
+
+#include <resnet/engine/run.hpp>
+
+namespace resnet::inline v0 {
+
+namespace detail {
+
+/// Rows of Workspace::coefficients.
+enum CoefficientRow : int { scale_row = 0, shift_row = 2, mean_row = 3, slope_row = 5 /* and 6 */, offset_row = 7 };
+
+/// y = scale x + shift of one term; in training from the batch's statistics, which backward finds in the workspace.
+template <class Scalar>
+void term_coefficients(const Run<Scalar>& run, const Term& term, int channels, Scalar* scale, Scalar* shift) {
+    if (term.norm < 0) {
+        std::fill_n(scale, channels, static_cast<Scalar>(term.factor));
+        return;
+    }
+    const Norm& norm = at(run.plan.program().norms, term.norm);
+    const Layer& layer = at(run.plan.graph().layers, norm.layer);
+    const Scalar *gamma = run.parameter(norm.layer, "weight"), *beta = run.parameter(norm.layer, "bias");
+    const bool training = run.plan.program().mode == Mode::training;
+    const double rows = static_cast<double>(run.rows(term.tensor));
+    const double* moments = training ? run.workspace.moments(run.plan.tensor(norm.tensor).moments) : nullptr;
+    const Scalar* running = run.weights.statistics().data() + layer.statistics;
+    double *means = run.workspace.norm_mean(term.norm), *inverse = run.workspace.norm_inverse_deviation(term.norm);
+    for (int c = 0; c < channels; ++c) {
+        means[c] = training ? moments[c] : static_cast<double>(running[c]);
+        const double variance = training ? moments[channels + c] / rows : static_cast<double>(running[round_up(channels, 16) + c]);
+        inverse[c] = 1 / std::sqrt(variance + static_cast<double>(layer.epsilon));
+        const double a = static_cast<double>(term.factor) * (gamma != nullptr ? static_cast<double>(gamma[c]) : 1.0) * inverse[c];
+        scale[c] = static_cast<Scalar>(a);
+        shift[c] += static_cast<Scalar>((beta != nullptr ? static_cast<double>(term.factor) * static_cast<double>(beta[c]) : 0.0) - a * means[c]);
+    }
+}
+
+}  // namespace detail
+
+template <class Scalar>
+void run_pointwise(const Run<Scalar>& run, int index) {
+    const Step& step = run.step(index);
+    const int channels = run.plan.tensor(step.output).channels;
+    PointwiseJob<Scalar> job{.channels = channels, .terms = step.term_count, .relu = step.relu};
+    Scalar* shift = run.workspace.coefficients(detail::shift_row);
+    std::fill_n(shift, channels, Scalar{0});
+    job.shift = shift;
+    for (int t = 0; t < step.term_count; ++t) {
+        Scalar* scale = run.workspace.coefficients(detail::scale_row + t);
+        detail::term_coefficients(run, step.terms[static_cast<std::size_t>(t)], channels, scale, shift);
+        job.scale[t] = scale;
+    }
+    const RowChunks chunks = row_chunks(run.rows(step.output), channels);
+    run.for_each_chunk(chunks.count(), [&](Index chunk, int) {
+        PointwiseJob<Scalar> part = job;
+        part.rows = chunks.size(chunk);
+        const Index first = chunks.first(chunk) * channels;
+        for (int t = 0; t < step.term_count; ++t) part.input[t] = run.workspace.tensor(step.terms[static_cast<std::size_t>(t)].tensor) + first;
+        part.output = run.workspace.tensor(step.output) + first;
+        run.kernels.pointwise(part);
+    });
+}
+
+template <class Scalar>
+void run_pointwise_grad(const Run<Scalar>& run, int index) {
+    const Step& step = run.step(index);
+    const int channels = run.plan.tensor(step.output).channels, terms = step.term_count;
+    const RowChunks chunks = row_chunks(run.rows(step.output), channels);
+    const double rows = static_cast<double>(chunks.rows);
+    double* sums = run.workspace.partial_sums();
+    const Index sums_stride = Index{1 + terms} * channels;
+
+    PointwiseGradJob<Scalar> job{.channels = channels, .terms = terms, .relu = step.relu};
+    bool normalized = false;
+    for (int t = 0; t < terms; ++t) {
+        const int norm = step.terms[static_cast<std::size_t>(t)].norm;
+        if (norm < 0) continue;
+        normalized = true;
+        Scalar* mean = run.workspace.coefficients(detail::mean_row + t);
+        for (int c = 0; c < channels; ++c) mean[c] = static_cast<Scalar>(run.workspace.norm_mean(norm)[c]);
+        job.mean[t] = mean;
+    }
+    const auto part_of = [&](Index chunk) {
+        PointwiseGradJob<Scalar> part = job;
+        part.rows = chunks.size(chunk);
+        const Index first = chunks.first(chunk) * channels;
+        part.grad_output = run.workspace.tensor(step.grad_output) + first;
+        if (step.relu) part.output = run.workspace.tensor(step.output) + first;
+        for (int t = 0; t < terms; ++t) {
+            const auto i = static_cast<std::size_t>(t);
+            if (step.terms[i].norm >= 0) part.input[t] = run.workspace.tensor(step.terms[i].tensor) + first;
+            if (step.writes[i] != Write::none) part.grad_input[t] = run.workspace.tensor(step.grad_inputs[i]) + first;
+            part.add[t] = step.writes[i] == Write::add;
+        }
+        part.sums = sums + chunk * sums_stride;
+        return part;
+    };
+    if (normalized) {
+        run.for_each_chunk(chunks.count(), [&](Index chunk, int) { run.kernels.pointwise_grad_sums(part_of(chunk)); });
+        detail::sum_tree(sums, chunks.count(), sums_stride, 0, sums_stride);
+    }
+    // grad x = scale (g - mean(g) - (x - mean) inverse^2 mean(g (x - mean))), with scale = factor gamma inverse.
+    for (int t = 0; t < terms; ++t) {
+        const Term& term = step.terms[static_cast<std::size_t>(t)];
+        Scalar *scale = run.workspace.coefficients(detail::scale_row + t), *slope = run.workspace.coefficients(detail::slope_row + t);
+        Scalar* offset = run.workspace.coefficients(t == 0 ? detail::shift_row : detail::offset_row);
+        job.scale[t] = scale;
+        job.slope[t] = slope;
+        job.offset[t] = offset;
+        if (term.norm < 0) {
+            std::fill_n(scale, channels, static_cast<Scalar>(term.factor));
+            continue;
+        }
+        const int layer = at(run.plan.program().norms, term.norm).layer;
+        const Scalar* gamma = run.parameter(layer, "weight");
+        Scalar *grad_gamma = run.gradient(layer, "weight"), *grad_beta = run.gradient(layer, "bias");
+        const bool add = run.adds(step.grad_parameters[static_cast<std::size_t>(t)]);
+        const double *inverse = run.workspace.norm_inverse_deviation(term.norm), *sum_x = sums + Index{1 + t} * channels;
+        const double factor = static_cast<double>(term.factor);
+        for (int c = 0; c < channels; ++c) {
+            const double a = factor * (gamma != nullptr ? static_cast<double>(gamma[c]) : 1.0) * inverse[c];
+            scale[c] = static_cast<Scalar>(a);
+            slope[c] = static_cast<Scalar>(-a * inverse[c] * inverse[c] * sum_x[c] / rows);
+            offset[c] = static_cast<Scalar>(-a * sums[c] / rows);
+            if (grad_gamma != nullptr) grad_gamma[c] = static_cast<Scalar>(factor * inverse[c] * sum_x[c]) + (add ? grad_gamma[c] : Scalar{0});
+            if (grad_beta != nullptr) grad_beta[c] = static_cast<Scalar>(factor * sums[c]) + (add ? grad_beta[c] : Scalar{0});
+        }
+    }
+    if (step.writes[0] == Write::none && step.writes[1] == Write::none) return;
+    run.for_each_chunk(chunks.count(), [&](Index chunk, int slot) {
+        run.kernels.pointwise_grad(part_of(chunk), reinterpret_cast<Scalar*>(run.workspace.scratch(slot)));
+    });
+}
+
+}  // namespace resnet::inline v0

@@ -1,0 +1,61 @@
+// What every step of a run is given.
+#pragma once
+
+#include <resnet/engine/packs.hpp>
+#include <resnet/engine/plan.hpp>
+#include <resnet/engine/weights.hpp>
+#include <resnet/engine/workspace.hpp>
+#include <resnet/kernels/kernels.hpp>
+
+namespace resnet::inline v0 {
+
+template <class Scalar>
+struct Run {
+    const Plan& plan;
+    const Kernels<Scalar>& kernels;
+    const Weights<Scalar>& weights;
+    const Packs<Scalar>& packs;
+    Workspace<Scalar>& workspace;
+    Scalar* gradients = nullptr;  // of the parameters, a flat buffer like theirs (training)
+    bool accumulate = false;      // add to the parameters' gradients of an earlier batch
+
+    const Step& step(int index) const { return at(plan.program().steps, index); }
+    Index images() const { return workspace.images(); }
+    Index blocks() const { return divide_up(images(), plan.block()); }
+    /// Images of a block: the last may have fewer.
+    int block_images(Index block) const { return static_cast<int>(std::min<Index>(plan.block(), images() - block * plan.block())); }
+    Index rows(int tensor) const { return plan.tensor(tensor).extent.area() * images(); }
+    /// Where a block of a tensor begins.
+    Scalar* block(int tensor, Index block) const {
+        return workspace.tensor(tensor) + block * plan.block() * plan.tensor(tensor).elements();
+    }
+    const Scalar* parameter(int layer, std::string_view name) const {
+        const int p = plan.graph().parameter(layer, name);
+        return p < 0 ? nullptr : weights.parameter(p);
+    }
+    /// Null where the layer has no such parameter or it is frozen.
+    Scalar* gradient(int layer, std::string_view name) const {
+        const int p = plan.graph().parameter(layer, name);
+        return p < 0 || at(weights.frozen(), p) != 0 ? nullptr : gradients + at(plan.graph().parameters, p).offset;
+    }
+    bool adds(Write write) const { return write == Write::add || accumulate; }
+
+    void for_each_chunk(Index count, const auto& f) const { resnet::for_each_chunk(count, workspace.workers(), f); }
+};
+
+namespace detail {
+
+/// parts[0] += parts[1] + ... in a fixed tree, elements first ... last - 1; parts lie `stride` apart.
+template <class T>
+void sum_tree(T* parts, Index count, Index stride, Index first, Index last) {
+    for (Index distance = 1; distance < count; distance *= 2)
+        for (Index p = 0; p + distance < count; p += 2 * distance) {
+            T* to = parts + p * stride;
+            const T* from = parts + (p + distance) * stride;
+            for (Index i = first; i < last; ++i) to[i] += from[i];
+        }
+}
+
+}  // namespace detail
+
+}  // namespace resnet::inline v0

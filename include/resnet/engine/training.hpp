@@ -1,0 +1,173 @@
+// Training without the network's type: forward, backward and apply of one batch. Nothing of the model changes before apply.
+#pragma once
+
+#include <cmath>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <resnet/engine/executor.hpp>
+#include <resnet/optim/optimizer.hpp>
+
+namespace resnet::inline v0 {
+
+struct TrainerOptions {
+    float label_smoothing = 0;  // share of the target that is spread evenly over all classes
+    float clip_norm = 0;        // gradients are scaled down to this norm (L2, over all parameters); 0: never
+    PlanOptions plan{};
+};
+
+template <class Scalar>
+class TrainingEngine {
+public:
+    using Tracer = Graph (*)(Extent);
+
+    TrainingEngine(Weights<Scalar>& weights, Tracer tracer, const OptimizerSettings& settings, const TrainerOptions& options)
+        : weights_{weights}, tracer_{tracer}, options_{options}, kernels_{resnet::kernels<Scalar>(options.plan.isa)},
+          optimizer_{settings, weights.graph().parameter_elements}, gradients_(weights.graph().parameter_elements),
+          staged_statistics_(weights.graph().statistics_elements) {}
+    TrainingEngine(const TrainingEngine&) = delete;
+    TrainingEngine& operator=(const TrainingEngine&) = delete;
+
+    /// Throws Error, naming the layer, where a batch of this size cannot train: batch norm needs two values a channel.
+    void check_batch(Index images, Extent extent) {
+        prepare(extent);
+        for (const Norm& norm : plan_->program().norms)
+            if (plan_->tensor(norm.tensor).extent.area() * images < 2)
+                throw Error(plan_->graph().layer_name(norm.layer), "more than one value a channel to train batch norm on",
+                            "one (a batch of 1 image on a 1x1 map)", "drop the last batch or change the batch size");
+    }
+
+    /// Mean loss of a batch; running statistics are computed but kept apart. Error where images or targets do not fit;
+    /// NotFiniteError where the loss is not a number. Then the model is as it was.
+    double forward(const ImageView& images, const Targets& targets, const Normalization& normalization) {
+        check_batch(images.images, images.extent);
+        check_images(images, images.extent);
+        check_targets(targets, images.images, plan_->tensor(plan_->program().logits).channels);
+        workspace_->reserve(images.images);
+        if (packed_generation_ != weights_.generation() || stale_) {
+            packs_->pack(*plan_, weights_, kernels_);
+            packed_generation_ = weights_.generation();
+            stale_ = false;
+        }
+        const Run<Scalar> run = this->run(false);
+        run_forward(run, images, normalization);
+        const double loss = run_loss(run, plan_->program().first_backward - 1, targets, options_.label_smoothing);
+        if (!std::isfinite(loss)) throw NotFiniteError("loss", "a finite number", std::to_string(loss), "nothing was changed; lower the learning rate?");
+        stage_statistics();
+        return loss;
+    }
+
+    /// The gradients of the batch that forward saw last; added to those of earlier batches if `accumulate`.
+    void backward(bool accumulate) {
+        const Run<Scalar> run = this->run(accumulate);
+        for (int i = plan_->program().first_backward; i < plan_->size(); ++i) run_step(run, i);
+    }
+
+    /// One optimizer step; returns the gradients' norm before clipping. Commits the staged statistics.
+    /// NotFiniteError where the norm is not finite; then the model is as it was.
+    double apply() {
+        const double norm = gradient_norm();
+        if (!std::isfinite(norm)) {
+            staged_ = 0;
+            throw NotFiniteError("gradient norm", "a finite number", std::to_string(norm), "nothing was changed; lower the learning rate?");
+        }
+        // PyTorch's clip_grad_norm_: clip / (norm + 1e-6), never above 1.
+        const double clip = static_cast<double>(options_.clip_norm);
+        const double scale = clip > 0 ? std::min(1.0, clip / (norm + 1e-6)) : 1.0;
+        optimizer_.apply(kernels_, ranges_, weights_.parameters().data(), gradients_.data(), scale);
+        stale_ = true;
+        commit_statistics();
+        return norm;
+    }
+
+    /// Of the last forward: [N][classes].
+    std::span<const Scalar> logits() {
+        const int tensor = plan_->program().logits;
+        return {workspace_->tensor(tensor), static_cast<std::size_t>(workspace_->images() * plan_->tensor(tensor).channels)};
+    }
+
+    Optimizer<Scalar>& optimizer() noexcept { return optimizer_; }
+    const Buffer<Scalar>& gradients() const noexcept { return gradients_; }
+    const Plan& plan(Extent extent) {
+        prepare(extent);
+        return *plan_;
+    }
+    /// What the library has allocated for training beside the model, in bytes.
+    Index bytes() const {
+        Index sum = gradients_.bytes() + staged_statistics_.bytes() + optimizer_.bytes();
+        if (plan_.has_value()) sum += workspace_->bytes() + packs_->bytes();
+        return sum;
+    }
+
+private:
+    Run<Scalar> run(bool accumulate) { return {*plan_, kernels_, weights_, *packs_, *workspace_, gradients_.data(), accumulate}; }
+
+    /// Plans for the extent and the frozen parameters, unless that has been done.
+    void prepare(Extent extent) {
+        if (plan_.has_value() && plan_->tensor(plan_->program().input).extent == extent && planned_frozen_ == weights_.frozen()) return;
+        Graph graph = tracer_(extent);
+        Program program = differentiate(graph, fuse(graph, Mode::training), weights_.frozen());
+        workspace_.reset();
+        packs_.reset();
+        plan_.emplace(std::move(graph), std::move(program), options_.plan, kernels_.panels(0));
+        packs_.emplace(*plan_);
+        workspace_.emplace(*plan_);
+        planned_frozen_ = weights_.frozen();
+        ranges_ = parameter_ranges(*plan_, planned_frozen_, live_);
+        norm_parts_.assign(ranges_.size(), 0.0);
+        gradients_ = Buffer<Scalar>(gradients_.size());  // what no step of this plan writes is zero
+        stale_ = true;
+    }
+
+    /// running = (1 - momentum) running + momentum batch, with the unbiased variance, layer after layer in the order of their use.
+    void stage_statistics() {
+        const Program& program = plan_->program();
+        if (staged_++ == 0) std::copy_n(weights_.statistics().data(), staged_statistics_.size(), staged_statistics_.data());
+        for (const Norm& norm : program.norms) {
+            const Layer& layer = at(plan_->graph().layers, norm.layer);
+            const double* moments = workspace_->moments(plan_->tensor(norm.tensor).moments);
+            Scalar *mean = staged_statistics_.data() + layer.statistics, *var = mean + round_up(layer.normalized, 16);
+            const double momentum = static_cast<double>(layer.momentum);
+            const double rows = static_cast<double>(plan_->tensor(norm.tensor).extent.area() * workspace_->images());
+            for (int c = 0; c < layer.normalized; ++c) {
+                mean[c] = static_cast<Scalar>((1 - momentum) * static_cast<double>(mean[c]) + momentum * moments[c]);
+                var[c] = static_cast<Scalar>((1 - momentum) * static_cast<double>(var[c]) + momentum * moments[layer.normalized + c] / (rows - 1));
+            }
+        }
+    }
+    void commit_statistics() {
+        if (staged_ == 0) return;
+        std::copy_n(staged_statistics_.data(), staged_statistics_.size(), weights_.statistics().data());
+        for (const Norm& norm : plan_->program().norms)
+            weights_.counters()[static_cast<std::size_t>(at(plan_->graph().layers, norm.layer).counter)] += staged_;
+        staged_ = 0;
+    }
+
+    double gradient_norm() {
+        for_each_chunk(static_cast<Index>(ranges_.size()), worker_count(), [&](Index chunk, int) {
+            const ParameterRange& range = ranges_[static_cast<std::size_t>(chunk)];
+            norm_parts_[static_cast<std::size_t>(chunk)] = range.live ? kernels_.sum_of_squares(gradients_.data() + range.offset, range.count) : 0.0;
+        });
+        detail::sum_tree(norm_parts_.data(), static_cast<Index>(norm_parts_.size()), 1, 0, 1);
+        return norm_parts_.empty() ? 0.0 : std::sqrt(norm_parts_[0]);
+    }
+
+    Weights<Scalar>& weights_;
+    Tracer tracer_;
+    TrainerOptions options_;
+    const Kernels<Scalar>& kernels_;
+    Optimizer<Scalar> optimizer_;
+    Buffer<Scalar> gradients_, staged_statistics_;
+    int staged_ = 0;  // forwards since the last apply
+    std::optional<Plan> plan_;
+    std::optional<Packs<Scalar>> packs_;
+    std::optional<Workspace<Scalar>> workspace_;
+    std::vector<ParameterRange> ranges_;
+    std::vector<char> planned_frozen_, live_;
+    std::vector<double> norm_parts_;
+    std::uint64_t packed_generation_ = 0;
+    bool stale_ = true;  // packs are older than the weights
+};
+
+}  // namespace resnet::inline v0

@@ -1,0 +1,193 @@
+// A model's numbers in flat buffers, and PyTorch's view of them by name.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <resnet/core/buffer.hpp>
+#include <resnet/core/error.hpp>
+#include <resnet/core/random.hpp>
+#include <resnet/graph/program.hpp>
+#include <resnet/layers.hpp>
+
+namespace resnet::inline v0 {
+
+/// One entry of PyTorch's state_dict: a parameter, or a batch norm's buffer.
+struct StateEntry {
+    enum class Kind : std::uint8_t { parameter, running_mean, running_var, num_batches_tracked };
+
+    std::string name;          // "blk1.extra.0.weight"
+    std::vector<Index> shape;  // PyTorch's; empty for num_batches_tracked
+    Kind kind = Kind::parameter;
+    int index = 0;  // of the parameter or of the batch norm's layer
+
+    Index elements() const {
+        Index n = 1;
+        for (const Index d : shape) n *= d;
+        return n;
+    }
+};
+
+namespace detail {
+
+/// '*' any number of characters, '?' one.
+constexpr bool matches(std::string_view pattern, std::string_view text) {
+    if (pattern.empty()) return text.empty();
+    if (pattern.front() == '*') return matches(pattern.substr(1), text) || (!text.empty() && matches(pattern, text.substr(1)));
+    return !text.empty() && (pattern.front() == '?' || pattern.front() == text.front()) && matches(pattern.substr(1), text.substr(1));
+}
+
+/// Calls visit(position in our flat buffer, position in PyTorch's order) for every element of a parameter.
+/// Ours is [height][width][in][out], PyTorch's [out][in][height][width]; a linear layer's features are [in][height][width].
+void for_each_element(const ParameterSpec& spec, auto&& visit) {
+    Index ours = 0;
+    for (int y = 0; y < spec.height; ++y)
+        for (int x = 0; x < spec.width; ++x)
+            for (int i = 0; i < spec.in; ++i)
+                for (int o = 0; o < spec.out; ++o)
+                    visit(ours++, ((Index{o} * spec.in + i) * spec.height + y) * spec.width + x);
+}
+
+}  // namespace detail
+
+/// Parameters, running statistics and counters of one network.
+template <class Scalar>
+class Weights {
+public:
+    explicit Weights(Graph graph)
+        : graph_{std::move(graph)}, parameters_(graph_.parameter_elements), statistics_(graph_.statistics_elements),
+          counters_(static_cast<std::size_t>(graph_.counters), 0), frozen_(graph_.parameters.size(), 0) {
+        for (const Layer& layer : graph_.layers)
+            std::fill_n(statistics_.data() + layer.statistics + round_up(layer.normalized, 16), layer.normalized, Scalar{1});
+        list_state();
+    }
+
+    const Graph& graph() const noexcept { return graph_; }
+    const std::vector<StateEntry>& state() const noexcept { return state_; }
+
+    Scalar* parameter(int index) noexcept { return parameters_.data() + at(graph_.parameters, index).offset; }
+    const Scalar* parameter(int index) const noexcept { return parameters_.data() + at(graph_.parameters, index).offset; }
+    Buffer<Scalar>& parameters() noexcept { return parameters_; }
+    const Buffer<Scalar>& parameters() const noexcept { return parameters_; }
+    Buffer<Scalar>& statistics() noexcept { return statistics_; }
+    const Buffer<Scalar>& statistics() const noexcept { return statistics_; }
+    std::vector<std::int64_t>& counters() noexcept { return counters_; }
+    const std::vector<std::int64_t>& counters() const noexcept { return counters_; }
+    std::vector<char>& frozen() noexcept { return frozen_; }
+    const std::vector<char>& frozen() const noexcept { return frozen_; }
+
+    /// Rises whenever numbers change outside a training step, so that packed copies know that they are old.
+    std::uint64_t generation() const noexcept { return generation_; }
+    void changed() noexcept { ++generation_; }
+
+    const StateEntry& entry(std::string_view name) const {
+        const auto found = std::find_if(state_.begin(), state_.end(), [&](const StateEntry& e) { return e.name == name; });
+        if (found == state_.end()) throw Error("parameter", "the name of a parameter or buffer of this network", name);
+        return *found;
+    }
+
+    /// A copy in PyTorch's order.
+    std::vector<Scalar> read(const StateEntry& entry, const Scalar* buffer = nullptr) const {
+        std::vector<Scalar> values(static_cast<std::size_t>(entry.elements()));
+        switch (entry.kind) {
+            case StateEntry::Kind::parameter: {
+                const Parameter& p = at(graph_.parameters, entry.index);
+                const Scalar* from = (buffer != nullptr ? buffer : parameters_.data()) + p.offset;
+                detail::for_each_element(p.spec, [&](Index ours, Index theirs) { values[static_cast<std::size_t>(theirs)] = from[ours]; });
+                break;
+            }
+            case StateEntry::Kind::num_batches_tracked:
+                values[0] = static_cast<Scalar>(counters_[static_cast<std::size_t>(at(graph_.layers, entry.index).counter)]);
+                break;
+            default: std::copy_n(statistics_.data() + statistics_offset(entry), entry.elements(), values.begin());
+        }
+        return values;
+    }
+
+    /// Takes values in PyTorch's order. Error where their number is wrong; then nothing has changed.
+    void write(const StateEntry& entry, std::span<const Scalar> values) {
+        if (static_cast<Index>(values.size()) != entry.elements())
+            throw Error(entry.name, std::to_string(entry.elements()) + " values", std::to_string(values.size()));
+        switch (entry.kind) {
+            case StateEntry::Kind::parameter: {
+                const Parameter& p = at(graph_.parameters, entry.index);
+                Scalar* to = parameters_.data() + p.offset;
+                detail::for_each_element(p.spec, [&](Index ours, Index theirs) { to[ours] = values[static_cast<std::size_t>(theirs)]; });
+                break;
+            }
+            case StateEntry::Kind::num_batches_tracked:
+                counters_[static_cast<std::size_t>(at(graph_.layers, entry.index).counter)] = static_cast<std::int64_t>(values[0]);
+                break;
+            default: std::copy(values.begin(), values.end(), statistics_.data() + statistics_offset(entry));
+        }
+        changed();
+    }
+
+    /// Draws new parameters and resets the statistics. Every value depends only on (seed, parameter, position).
+    void initialize(Seed seed, Initialization method) {
+        for (int index = 0; index < static_cast<int>(graph_.parameters.size()); ++index) {
+            const Parameter& p = at(graph_.parameters, index);
+            Scalar* values = parameter(index);
+            if (p.spec.role != Role::weight && p.spec.role != Role::bias) {
+                std::fill_n(values, p.spec.size(), static_cast<Scalar>(p.spec.initial));
+                continue;
+            }
+            const Random random{seed, Purpose::initialize, static_cast<std::uint32_t>(index)};
+            const ParameterSpec& weight = at(graph_.parameters, at(graph_.layers, p.layer).first_parameter).spec;
+            const double taps = static_cast<double>(weight.height) * weight.width;
+            const double bound = 1 / std::sqrt(taps * weight.in), deviation = std::sqrt(2 / (taps * weight.out));
+            const bool normal = method == Initialization::kaiming_normal_fan_out && p.spec.role == Role::weight && p.spec.dimensions == 4;
+            detail::for_each_element(p.spec, [&](Index ours, Index theirs) {
+                const auto position = static_cast<std::uint64_t>(theirs);
+                values[ours] = static_cast<Scalar>(normal ? deviation * random.normal(position) : bound * (2 * random.uniform(position) - 1));
+            });
+        }
+        for (const StateEntry& entry : state_)
+            if (entry.kind != StateEntry::Kind::parameter)
+                write(entry, std::vector<Scalar>(static_cast<std::size_t>(entry.elements()), entry.kind == StateEntry::Kind::running_var ? Scalar{1} : Scalar{0}));
+        changed();
+    }
+
+    /// The same bits: parameters, statistics and counters.
+    friend bool operator==(const Weights& a, const Weights& b) {
+        const auto same = [](const Buffer<Scalar>& x, const Buffer<Scalar>& y) {
+            return x.size() == y.size() && (x.size() == 0 || std::memcmp(x.data(), y.data(), static_cast<std::size_t>(x.bytes())) == 0);
+        };
+        return same(a.parameters_, b.parameters_) && same(a.statistics_, b.statistics_) && a.counters_ == b.counters_;
+    }
+
+private:
+    Index statistics_offset(const StateEntry& entry) const {
+        const Layer& layer = at(graph_.layers, entry.index);
+        return layer.statistics + (entry.kind == StateEntry::Kind::running_var ? round_up(layer.normalized, 16) : 0);
+    }
+
+    /// PyTorch's state_dict: a layer's parameters, then its buffers, in the order of registration.
+    void list_state() {
+        for (int l = 0; l < static_cast<int>(graph_.layers.size()); ++l) {
+            const Layer& layer = at(graph_.layers, l);
+            for (int p = layer.first_parameter; p < layer.first_parameter + layer.parameters; ++p)
+                state_.push_back({graph_.parameter_name(p), at(graph_.parameters, p).spec.shape(), StateEntry::Kind::parameter, p});
+            if (layer.normalized == 0) continue;
+            const std::string prefix = graph_.layer_name(l) + ".";
+            state_.push_back({prefix + "running_mean", {layer.normalized}, StateEntry::Kind::running_mean, l});
+            state_.push_back({prefix + "running_var", {layer.normalized}, StateEntry::Kind::running_var, l});
+            state_.push_back({prefix + "num_batches_tracked", {}, StateEntry::Kind::num_batches_tracked, l});
+        }
+    }
+
+    Graph graph_;
+    Buffer<Scalar> parameters_, statistics_;
+    std::vector<std::int64_t> counters_;
+    std::vector<char> frozen_;
+    std::vector<StateEntry> state_;
+    std::uint64_t generation_ = 0;
+};
+
+}  // namespace resnet::inline v0

@@ -1,0 +1,81 @@
+// The memory of one run: the arena of activations, statistics of batch norms, and scratch for each worker. Sized by the plan and the batch.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include <resnet/core/buffer.hpp>
+#include <resnet/core/parallel.hpp>
+#include <resnet/engine/chunks.hpp>
+#include <resnet/engine/plan.hpp>
+
+namespace resnet::inline v0 {
+
+/// What a batch norm's forward leaves for its backward, a channel each: mean and 1 / sqrt(var + epsilon).
+template <class Scalar>
+class Workspace {
+public:
+    explicit Workspace(const Plan& plan) : plan_{&plan} {
+        Index moments = 0, norms = 0;
+        moment_offsets_.assign(static_cast<std::size_t>(plan.program().moments), 0);
+        for (const Tensor& tensor : plan.program().tensors) {
+            if (tensor.moments < 0) continue;
+            at(moment_offsets_, tensor.moments) = moments;
+            moments += 2 * tensor.channels;
+        }
+        for (const Norm& norm : plan.program().norms) {
+            norm_offsets_.push_back(norms);
+            norms += 2 * at(plan.graph().layers, norm.layer).normalized;
+        }
+        moments_ = Buffer<double>(moments);
+        norms_ = Buffer<double>(norms);
+        const Index channels = round_up(plan.widest_tensor(), 16);
+        coefficients_ = Buffer<Scalar>(8 * channels);
+    }
+
+    /// Makes room for a batch and for the workers of the caller's arena; allocates only when either has grown.
+    void reserve(Index images) {
+        workers_ = std::max(workers_, worker_count());
+        if (images > capacity_) {
+            arena_.reserve(plan_->arena_elements(images));
+            partial_sums_.reserve(partial_sums_needed(*plan_, images));
+            partial_weights_.reserve(partial_weights_needed(*plan_, images));
+            capacity_ = images;
+        }
+        scratch_stride_ = std::max(scratch_stride_, scratch_needed<Scalar>(*plan_));
+        scratch_.reserve(scratch_stride_ * workers_);
+        images_ = images;
+    }
+
+    Index images() const noexcept { return images_; }
+    int workers() const noexcept { return worker_count() < workers_ ? worker_count() : workers_; }
+
+    Scalar* tensor(int index) noexcept { return arena_.data() + plan_->offset(index, images_); }
+    /// Mean, then sum of squared deviations, of a tensor's channels over the whole batch.
+    double* moments(int index) noexcept { return moments_.data() + at(moment_offsets_, index); }
+    double* norm_mean(int norm) noexcept { return norms_.data() + at(norm_offsets_, norm); }
+    double* norm_inverse_deviation(int norm) noexcept { return norm_mean(norm) + at(plan_->graph().layers, at(plan_->program().norms, norm).layer).normalized; }
+    /// Eight rows of one value a channel, for the step at hand.
+    Scalar* coefficients(int row) noexcept { return coefficients_.data() + row * round_up(plan_->widest_tensor(), 16); }
+    /// Sums of chunks, combined in a fixed tree when all are there.
+    double* partial_sums() noexcept { return partial_sums_.data(); }
+    Scalar* partial_weights() noexcept { return partial_weights_.data(); }
+    std::byte* scratch(int slot) noexcept { return scratch_.data() + slot * scratch_stride_; }
+
+    Buffer<Scalar>& arena() noexcept { return arena_; }
+    Index bytes() const noexcept {
+        return arena_.bytes() + moments_.bytes() + norms_.bytes() + coefficients_.bytes() + partial_sums_.bytes() + partial_weights_.bytes() +
+               scratch_.bytes();
+    }
+
+private:
+    const Plan* plan_;
+    Index images_ = 0, capacity_ = 0, scratch_stride_ = 0;
+    int workers_ = 0;
+    Buffer<Scalar> arena_, coefficients_, partial_weights_;
+    Buffer<double> moments_, norms_, partial_sums_;
+    Buffer<std::byte> scratch_;
+    std::vector<Index> moment_offsets_, norm_offsets_;
+};
+
+}  // namespace resnet::inline v0

@@ -1,0 +1,31 @@
+// Everything that is compiled for one instruction set, in the namespace and target region of kernels.hpp.
+
+#include <resnet/kernels/vector.inl>
+#include <resnet/kernels/convolution.inl>
+#include <resnet/kernels/weight_gradient.inl>
+#include <resnet/kernels/batch_norm.inl>
+#include <resnet/kernels/pooling.inl>
+#include <resnet/kernels/update.inl>
+
+template <class Scalar>
+inline constexpr Kernels<Scalar> table{
+    .lanes = Vector<Scalar>::lanes,
+    .widest = tile_vectors,
+    .convolution = &convolution<Scalar>,
+    .weight_gradient = &weight_gradient<Scalar>,
+    .channel_moments = &channel_moments<Scalar>,
+    .pointwise = &pointwise<Scalar>,
+    .pointwise_grad_sums = &pointwise_grad_sums<Scalar>,
+    .pointwise_grad = &pointwise_grad<Scalar>,
+    .max_pool = &max_pool<Scalar>,
+    .max_pool_grad = &max_pool_grad<Scalar>,
+    .average_pool = &average_pool<Scalar>,
+    .average_pool_grad = &average_pool_grad<Scalar>,
+    .adam_update = &adam_update<Scalar>,
+    .sgd_update = &sgd_update<Scalar>,
+    .sum_of_squares = &sum_of_squares<Scalar>,
+};
+
+#undef RESNET_VECTOR_BYTES
+#undef RESNET_TILE_ROWS
+#undef RESNET_TILE_VECTORS

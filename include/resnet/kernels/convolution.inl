@@ -1,0 +1,183 @@
+// Direct convolution over a gather table: the sums of a tile of rows x channels stay in registers over all its taps.
+// No im2col, no packed activations, no stored padding, no multiplication by a zero of the border.
+
+/// A tap of the run at hand, in elements.
+struct Tap {
+    Index input, weight;
+};
+
+template <class Scalar>
+struct TileTarget {
+    Scalar* output;
+    const Scalar* residual;  // same stride as output, or null
+    Index stride;            // elements from row to row
+    const Scalar* bias;      // or null
+    bool load;               // start from what is in output
+    bool relu;
+};
+
+/// output[Rows][Vectors * lanes] = epilogue(sum over taps, k < depth of input[row][k] * weight[tap][k]).
+template <class Scalar, int Rows, int Vectors>
+void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, int count, Index depth, const Scalar* weight,
+                      const TileTarget<Scalar>& target) {
+    using Packet = typename Vector<Scalar>::Packet;
+    using Unaligned = typename Vector<Scalar>::Unaligned;
+    constexpr int lanes = Vector<Scalar>::lanes;
+
+    Packet sum[Rows][Vectors];
+    if (target.load) {
+        RESNET_UNROLL for (int r = 0; r < Rows; ++r) {
+            RESNET_UNROLL for (int v = 0; v < Vectors; ++v)
+                sum[r][v] = *reinterpret_cast<const Unaligned*>(target.output + r * target.stride + v * lanes);
+        }
+    } else if (target.bias != nullptr) {
+        RESNET_UNROLL for (int r = 0; r < Rows; ++r) {
+            RESNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = *reinterpret_cast<const Packet*>(target.bias + v * lanes);
+        }
+    } else {
+        RESNET_UNROLL for (int r = 0; r < Rows; ++r) {
+            RESNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = Packet{};
+        }
+    }
+    for (int t = 0; t < count; ++t) {
+        const Scalar* a = input + taps[t].input;
+        const Scalar* w = weight + taps[t].weight;
+        for (Index k = 0; k < depth; ++k, w += Vectors * lanes) {
+            Packet b[Vectors];
+            RESNET_UNROLL for (int v = 0; v < Vectors; ++v) b[v] = *reinterpret_cast<const Packet*>(w + v * lanes);
+            RESNET_UNROLL for (int r = 0; r < Rows; ++r) {
+                const Scalar x = a[r * input_stride + k];
+                RESNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] += b[v] * x;
+            }
+        }
+    }
+    if (target.residual != nullptr) {
+        RESNET_UNROLL for (int r = 0; r < Rows; ++r) {
+            RESNET_UNROLL for (int v = 0; v < Vectors; ++v)
+                sum[r][v] += *reinterpret_cast<const Unaligned*>(target.residual + r * target.stride + v * lanes);
+        }
+    }
+    if (target.relu) {  // a NaN stays a NaN, as in PyTorch
+        RESNET_UNROLL for (int r = 0; r < Rows; ++r) {
+            RESNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = sum[r][v] < Packet{} ? Packet{} : sum[r][v];
+        }
+    }
+    RESNET_UNROLL for (int r = 0; r < Rows; ++r) {
+        RESNET_UNROLL for (int v = 0; v < Vectors; ++v)
+            *reinterpret_cast<Unaligned*>(target.output + r * target.stride + v * lanes) = sum[r][v];
+    }
+}
+
+template <class Scalar>
+using ConvolutionTile = void (*)(const Scalar*, Index, const Tap*, int, Index, const Scalar*, const TileTarget<Scalar>&);
+
+template <class Scalar, int Vectors, int... Rows>
+constexpr auto convolution_tiles(std::integer_sequence<int, Rows...>) {
+    return std::array<ConvolutionTile<Scalar>, sizeof...(Rows)>{&convolution_tile<Scalar, Rows + 1, Vectors>...};
+}
+
+/// The partial vector at the end of the channels goes through a buffer, so that nothing behind the row is touched.
+template <class Scalar>
+void convolution_partial_tile(ConvolutionTile<Scalar> tile, int rows, int valid, const Scalar* input, Index input_stride, const Tap* taps,
+                              int count, Index depth, const Scalar* weight, TileTarget<Scalar> target) {
+    constexpr int lanes = Vector<Scalar>::lanes;
+    alignas(64) Scalar output[tile_rows * lanes] = {}, residual[tile_rows * lanes] = {};
+    Scalar* const real = target.output;
+    const Index stride = target.stride;
+    for (int r = 0; r < rows; ++r)
+        for (int c = 0; c < valid; ++c) {
+            if (target.load) output[r * lanes + c] = real[r * stride + c];
+            if (target.residual != nullptr) residual[r * lanes + c] = target.residual[r * stride + c];
+        }
+    target.output = output;
+    if (target.residual != nullptr) target.residual = residual;
+    target.stride = lanes;
+    tile(input, input_stride, taps, count, depth, weight, target);
+    for (int r = 0; r < rows; ++r)
+        for (int c = 0; c < valid; ++c) real[r * stride + c] = output[r * lanes + c];
+}
+
+/// rows x channels of one panel, in tiles of nearly equal height: 16 rows are 6 + 5 + 5, since a tile of 4 rows still fills the
+/// multipliers and one of 1 or 2 does not.
+template <class Scalar>
+void convolution_rows(Index rows, const Panels::Panel& panel, const Scalar* input, Index input_stride, const Tap* taps, int count, Index depth,
+                      const Scalar* weight, TileTarget<Scalar> target) {
+    static constexpr auto one = convolution_tiles<Scalar, 1>(std::make_integer_sequence<int, tile_rows>{});
+    static constexpr auto two = convolution_tiles<Scalar, 2>(std::make_integer_sequence<int, tile_rows>{});
+    static constexpr auto wide = convolution_tiles<Scalar, tile_vectors>(std::make_integer_sequence<int, tile_rows>{});
+    const auto& tiles = panel.vectors == 1 ? one : panel.vectors == 2 ? two : wide;
+    const Index pieces = divide_up(rows, tile_rows), height = rows / pieces, taller = rows % pieces;
+    const bool partial = panel.valid < panel.vectors * Vector<Scalar>::lanes;
+    for (Index p = 0; p < pieces; ++p) {
+        const int h = static_cast<int>(height + (p < taller ? 1 : 0));
+        const auto tile = tiles[static_cast<std::size_t>(h - 1)];
+        if (partial) convolution_partial_tile(tile, h, panel.valid, input, input_stride, taps, count, depth, weight, target);
+        else tile(input, input_stride, taps, count, depth, weight, target);
+        input += h * input_stride;
+        target.output += h * target.stride;
+        if (target.residual != nullptr) target.residual += h * target.stride;
+    }
+}
+
+template <class Scalar>
+void convolution(const ConvolutionJob<Scalar>& job) noexcept {
+    constexpr int lanes = Vector<Scalar>::lanes;
+    const GatherTable& table = *job.table;
+    const Panels panels{job.out, lanes, tile_vectors};
+    const int live = static_cast<int>(table.live.size());
+    const Index in = job.in, b = job.images, depth_total = live * in;
+
+    // The weights of a panel are used a depth block at a time (at most 512 rows: 128 KiB of a 64-channel panel), over all rows of
+    // the chunk: they stay in the second-level cache, and the sums wait in the output.
+    constexpr Index depth_block = 512;
+    const Index pieces = divide_up(in, depth_block), piece = divide_up(in, pieces);
+    const int taps_a_block = static_cast<int>(std::max<Index>(1, depth_block / in));
+
+    // Where neighbours lie at a constant distance a run is one matrix, else a matrix for each position.
+    const bool merged = b == 1 || (table.input_step == 1 && table.output_step == 1);
+    const Index input_stride = b == 1 ? table.input_step * in : in;
+    const Index output_stride = b == 1 ? table.output_step * Index{job.out} : job.out;
+
+    for (int p = job.first_panel; p < job.last_panel; ++p) {
+        const Panels::Panel panel = panels[p];
+        const Scalar* weight = job.weight + panel.first * depth_total;
+        const Index width = panel.vectors * lanes;
+        for (int first_tap = 0; first_tap < live; first_tap += taps_a_block)
+            for (Index k = 0; k < in; k += piece)
+                for (Index r = job.first_run; r < job.last_run; ++r) {
+                    const GatherRun& run = table.runs[static_cast<std::size_t>(r)];
+                    Tap taps[64];
+                    int count = 0, before = 0;
+                    for (int t = 0; t < run.taps; ++t) {
+                        const GatherTap& tap = table.taps[static_cast<std::size_t>(run.first_tap + t)];
+                        if (tap.weight < first_tap) ++before;
+                        else if (tap.weight < first_tap + taps_a_block)
+                            taps[count++] = {tap.input * b * in + k, (tap.weight * in + k) * width};
+                    }
+                    const bool first = before == 0 && k == 0, last = before + count == run.taps && k + piece >= in;
+                    // A run without taps (all padding) is written once, with the first block.
+                    if (count == 0 && !(run.taps == 0 && first_tap == 0 && k + piece >= in)) continue;
+                    const Index offset = run.output * b * job.out + panel.first;
+                    TileTarget<Scalar> target{
+                        .output = job.output + offset,
+                        .residual = job.residual != nullptr && last ? job.residual + offset : nullptr,
+                        .stride = output_stride,
+                        .bias = job.bias != nullptr ? job.bias + panel.first : nullptr,
+                        .load = job.accumulate || (!first && run.taps != 0),
+                        .relu = job.relu && last,
+                    };
+                    const Scalar* input = job.input + run.input * b * in;
+                    const Index depth = std::min(piece, in - k);
+                    if (merged) {
+                        convolution_rows(run.count * b, panel, input, input_stride, taps, count, depth, weight, target);
+                        continue;
+                    }
+                    for (int i = 0; i < run.count; ++i) {
+                        convolution_rows(b, panel, input, input_stride, taps, count, depth, weight, target);
+                        input += table.input_step * b * in;
+                        target.output += table.output_step * b * job.out;
+                        if (target.residual != nullptr) target.residual += table.output_step * b * job.out;
+                    }
+                }
+    }
+}

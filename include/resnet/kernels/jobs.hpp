@@ -1,0 +1,136 @@
+// What kernels are called with: plain structs of sizes and pointers, one call a chunk of work. No type here knows an instruction set.
+//
+// Activations of one block of b images are [H][W][b][C]. `In` and `Out` are the channels that a kernel reads and writes.
+#pragma once
+
+#include <resnet/core/extent.hpp>
+#include <resnet/kernels/gather.hpp>
+
+namespace resnet::inline v0 {
+
+/// Output channels in panels of whole vectors (at most `widest`, then 2 and 1); a last partial vector is a panel of its own.
+struct Panels {
+    int channels = 0;
+    int lanes = 0, widest = 0;
+
+    struct Panel {
+        int first = 0, vectors = 0, valid = 0;  // channels first ... first + valid - 1
+    };
+    constexpr int full() const { return channels / lanes; }
+    constexpr int count() const {
+        const int rest = full() % widest;
+        return full() / widest + rest / 2 + rest % 2 + (channels % lanes != 0 ? 1 : 0);
+    }
+    constexpr Panel operator[](int p) const {
+        const int wide = full() / widest, rest = full() % widest;
+        if (p < wide) return {p * widest * lanes, widest, widest * lanes};
+        const int pairs = rest / 2, first = wide * widest * lanes;
+        p -= wide;
+        if (p < pairs) return {first + p * 2 * lanes, 2, 2 * lanes};
+        p -= pairs;
+        const int single = first + pairs * 2 * lanes;
+        if (p < rest % 2) return {single, 1, lanes};
+        return {full() * lanes, 1, channels % lanes};
+    }
+    /// Channels including the padding of the partial vector.
+    constexpr int padded() const { return static_cast<int>(round_up(channels, lanes)); }
+};
+
+/// output = relu(bias + sum over live taps of input * weight + residual), for runs and panels of one block.
+template <class Scalar>
+struct ConvolutionJob {
+    const GatherTable* table = nullptr;
+    Index first_run = 0, last_run = 0;
+    int first_panel = 0, last_panel = 0;
+    int images = 0;              // b of the block
+    int in = 0, out = 0;
+    const Scalar* input = nullptr;    // [positions][b][In]
+    const Scalar* weight = nullptr;   // [panel][live tap][In][panel's channels]
+    const Scalar* bias = nullptr;     // [padded Out] or null
+    const Scalar* residual = nullptr; // like output, or null
+    Scalar* output = nullptr;         // [positions][b][Out]
+    bool accumulate = false;          // add to output; then neither bias nor relu
+    bool relu = false;
+};
+
+/// grad_weight[tap][in][Out] (+)= sum over the tap's rows of input[row][in]^T grad_output[row][Out], over some blocks.
+template <class Scalar>
+struct WeightGradientJob {
+    const TapRuns* tap = nullptr;
+    int input_step = 1;
+    int first_in = 0, last_in = 0;   // input channels of this chunk
+    int in = 0, out = 0;
+    int block = 0;                    // images of a full block
+    Index images = 0;                 // of the batch
+    Index first_block = 0, last_block = 0;
+    Index input_positions = 0, output_positions = 0;
+    const Scalar* input = nullptr;
+    const Scalar* grad_output = nullptr;
+    Scalar* grad_weight = nullptr;    // of the tap: [In][Out]
+    bool accumulate = false;
+};
+
+/// relu(sum of scale_t * x_t + shift) over rows of C channels.
+template <class Scalar>
+struct PointwiseJob {
+    Index rows = 0;
+    int channels = 0, terms = 1;
+    const Scalar* input[2] = {nullptr, nullptr};
+    const Scalar* scale[2] = {nullptr, nullptr};  // [C]
+    const Scalar* shift = nullptr;                // [C]
+    Scalar* output = nullptr;
+    bool relu = false;
+};
+
+/// The backward of PointwiseJob. g = grad_output where the output is positive (relu) else 0.
+/// Sums: [0][C] of g, then [1 + t][C] of g (x_t - mean_t).
+/// Gradients: grad_input_t (+)= scale_t g + slope_t (x_t - mean_t) + offset_t.
+template <class Scalar>
+struct PointwiseGradJob {
+    Index rows = 0;
+    int channels = 0, terms = 1;
+    bool relu = false;
+    const Scalar* grad_output = nullptr;
+    const Scalar* output = nullptr;
+    const Scalar* input[2] = {nullptr, nullptr};  // null where the term is not normalised
+    const Scalar* mean[2] = {nullptr, nullptr};
+    double* sums = nullptr;                       // [1 + terms][C], overwritten
+    const Scalar* scale[2] = {nullptr, nullptr};
+    const Scalar* slope[2] = {nullptr, nullptr};
+    const Scalar* offset[2] = {nullptr, nullptr};
+    Scalar* grad_input[2] = {nullptr, nullptr};   // null where nobody needs it
+    bool add[2] = {false, false};
+};
+
+/// Windows of one block: [H][W][b C] -> [Ho][Wo][b C]; rows of b C numbers are handled as one.
+template <class Scalar>
+struct PoolJob {
+    Window window{};
+    Extent input_extent{}, output_extent{};
+    Index width = 0;                 // b * C
+    int first_row = 0, last_row = 0; // output rows (forward) or the whole map (backward)
+    const Scalar* input = nullptr;
+    Scalar* output = nullptr;
+    // backward
+    const Scalar* output_value = nullptr;  // max pool: what forward wrote
+    const Scalar* grad_output = nullptr;
+    Scalar* grad_input = nullptr;
+    bool add = false;
+};
+
+/// One range of an optimizer's arrays; every number PyTorch's, precomputed for this step.
+template <class Scalar>
+struct UpdateJob {
+    Index count = 0;
+    Scalar* parameter = nullptr;
+    const Scalar* gradient = nullptr;
+    Scalar* first = nullptr;   // Adam: mean of the gradient; SGD: momentum buffer
+    Scalar* second = nullptr;  // Adam: mean of its square
+    Scalar learning_rate = 0, weight_decay = 0, gradient_scale = 1;
+    Scalar beta1 = 0, beta2 = 0, epsilon = 0;
+    Scalar correction1 = 1, correction2_root = 1;  // 1 - beta1^t, sqrt(1 - beta2^t)
+    bool decoupled = false;                        // AdamW
+    bool nesterov = false;                         // SGD
+};
+
+}  // namespace resnet::inline v0

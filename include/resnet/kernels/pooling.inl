@@ -1,0 +1,100 @@
+// Pools over the rows of a block: a position is b * C neighbouring numbers, which are handled alike.
+
+template <class Scalar>
+void max_pool(const PoolJob<Scalar>& job) noexcept {
+    const Window& w = job.window;
+    for (int y = job.first_row; y < job.last_row; ++y)
+        for (int x = 0; x < job.output_extent.width; ++x) {
+            Scalar* out = job.output + (Index{y} * job.output_extent.width + x) * job.width;
+            bool first = true;
+            for (int ky = 0; ky < w.height; ++ky) {
+                const int iy = y * w.stride + ky - w.padding;
+                if (iy < 0 || iy >= job.input_extent.height) continue;
+                for (int kx = 0; kx < w.width; ++kx) {
+                    const int ix = x * w.stride + kx - w.padding;
+                    if (ix < 0 || ix >= job.input_extent.width) continue;
+                    const Scalar* in = job.input + (Index{iy} * job.input_extent.width + ix) * job.width;
+                    if (first) {
+                        RESNET_INDEPENDENT for (Index i = 0; i < job.width; ++i) out[i] = in[i];
+                    } else {  // a NaN wins, as in PyTorch
+                        RESNET_INDEPENDENT for (Index i = 0; i < job.width; ++i)
+                            out[i] = ((in[i] > out[i]) | (in[i] != in[i])) ? in[i] : out[i];
+                    }
+                    first = false;
+                }
+            }
+        }
+}
+
+/// The gradient goes to the first of equal maxima, as in PyTorch; `taken` (width bytes) notes who has found his.
+template <class Scalar>
+void max_pool_grad(const PoolJob<Scalar>& job, unsigned char* taken) noexcept {
+    const Window& w = job.window;
+    if (!job.add) std::fill_n(job.grad_input, job.input_extent.area() * job.width, Scalar{0});
+    for (int y = 0; y < job.output_extent.height; ++y)
+        for (int x = 0; x < job.output_extent.width; ++x) {
+            const Index position = (Index{y} * job.output_extent.width + x) * job.width;
+            const Scalar *value = job.output_value + position, *grad = job.grad_output + position;
+            std::fill_n(taken, job.width, static_cast<unsigned char>(0));
+            for (int ky = 0; ky < w.height; ++ky) {
+                const int iy = y * w.stride + ky - w.padding;
+                if (iy < 0 || iy >= job.input_extent.height) continue;
+                for (int kx = 0; kx < w.width; ++kx) {
+                    const int ix = x * w.stride + kx - w.padding;
+                    if (ix < 0 || ix >= job.input_extent.width) continue;
+                    const Index source = (Index{iy} * job.input_extent.width + ix) * job.width;
+                    const Scalar* in = job.input + source;
+                    Scalar* out = job.grad_input + source;
+                    RESNET_INDEPENDENT for (Index i = 0; i < job.width; ++i) {
+                        const bool hit = (in[i] == value[i]) & (taken[i] == 0);
+                        out[i] += hit ? grad[i] : Scalar{0};
+                        taken[i] = static_cast<unsigned char>(taken[i] | static_cast<unsigned char>(hit));
+                    }
+                }
+            }
+        }
+}
+
+/// The mean of each window; positions in the padding count as zeros.
+template <class Scalar>
+void average_pool(const PoolJob<Scalar>& job) noexcept {
+    const Window& w = job.window;
+    const Scalar factor = Scalar{1} / static_cast<Scalar>(w.taps());
+    for (int y = job.first_row; y < job.last_row; ++y)
+        for (int x = 0; x < job.output_extent.width; ++x) {
+            Scalar* out = job.output + (Index{y} * job.output_extent.width + x) * job.width;
+            RESNET_INDEPENDENT for (Index i = 0; i < job.width; ++i) out[i] = 0;
+            for (int ky = 0; ky < w.height; ++ky) {
+                const int iy = y * w.stride + ky - w.padding;
+                if (iy < 0 || iy >= job.input_extent.height) continue;
+                for (int kx = 0; kx < w.width; ++kx) {
+                    const int ix = x * w.stride + kx - w.padding;
+                    if (ix < 0 || ix >= job.input_extent.width) continue;
+                    const Scalar* in = job.input + (Index{iy} * job.input_extent.width + ix) * job.width;
+                    RESNET_INDEPENDENT for (Index i = 0; i < job.width; ++i) out[i] += in[i];
+                }
+            }
+            RESNET_INDEPENDENT for (Index i = 0; i < job.width; ++i) out[i] *= factor;
+        }
+}
+
+template <class Scalar>
+void average_pool_grad(const PoolJob<Scalar>& job) noexcept {
+    const Window& w = job.window;
+    const Scalar factor = Scalar{1} / static_cast<Scalar>(w.taps());
+    if (!job.add) std::fill_n(job.grad_input, job.input_extent.area() * job.width, Scalar{0});
+    for (int y = 0; y < job.output_extent.height; ++y)
+        for (int x = 0; x < job.output_extent.width; ++x) {
+            const Scalar* grad = job.grad_output + (Index{y} * job.output_extent.width + x) * job.width;
+            for (int ky = 0; ky < w.height; ++ky) {
+                const int iy = y * w.stride + ky - w.padding;
+                if (iy < 0 || iy >= job.input_extent.height) continue;
+                for (int kx = 0; kx < w.width; ++kx) {
+                    const int ix = x * w.stride + kx - w.padding;
+                    if (ix < 0 || ix >= job.input_extent.width) continue;
+                    Scalar* out = job.grad_input + (Index{iy} * job.input_extent.width + ix) * job.width;
+                    RESNET_INDEPENDENT for (Index i = 0; i < job.width; ++i) out[i] += factor * grad[i];
+                }
+            }
+        }
+}

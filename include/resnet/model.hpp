@@ -1,0 +1,142 @@
+// A Model is the weights of one network type: parameters, running statistics and the normalisation of its images.
+#pragma once
+
+#include <cstdio>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <resnet/engine/input.hpp>
+#include <resnet/engine/weights.hpp>
+#include <resnet/graph/cost.hpp>
+
+namespace resnet::inline v0 {
+
+/// A network's shape is proved when its Model is named: the body is traced for its usual image in a constant expression.
+template <class Net>
+concept traces_its_usual_image = (trace<Net>(Net::image), true);
+
+struct ParameterInfo {
+    std::string name;          // PyTorch's: "blk1.extra.0.weight"
+    std::vector<Index> shape;  // PyTorch's
+    Role role = Role::weight;
+    bool frozen = false;
+};
+
+/// The weights of Net, with PyTorch's names, shapes and order of elements at the surface. A value: copies are independent, and equal
+/// models have equal bits. Scalar is float, or double for tests of gradients.
+template <class Net, class Scalar = float>
+    requires traces_its_usual_image<Net>
+class Model {
+public:
+    using Network = Net;
+    static constexpr int classes = decltype(prototype<Net>(std::declval<Value<3>>()))::features;
+
+    /// PyTorch's default initialisation (torchvision's where the network states it), drawn from the seed alone.
+    explicit Model(Seed seed, Normalization normalization = {}) : weights_{trace<Net>(Net::image)}, normalization_{normalization} {
+        Initialization method = Initialization::kaiming_uniform;
+        if constexpr (requires { Net::initialization; }) method = Net::initialization;
+        weights_.initialize(seed, method);
+    }
+
+    /// In PyTorch's order of net.parameters().
+    std::vector<ParameterInfo> parameters() const {
+        std::vector<ParameterInfo> list;
+        for (const StateEntry& entry : weights_.state())
+            if (entry.kind == StateEntry::Kind::parameter)
+                list.push_back({entry.name, entry.shape, at(weights_.graph().parameters, entry.index).spec.role, at(weights_.frozen(), entry.index) != 0});
+        return list;
+    }
+
+    /// PyTorch's state_dict: names and shapes of parameters and of batch norm's buffers.
+    const std::vector<StateEntry>& state() const noexcept { return weights_.state(); }
+
+    /// A copy of a parameter or buffer ("bn1.running_mean") in PyTorch's order of elements. Error for an unknown name.
+    std::vector<Scalar> parameter(std::string_view name) const { return weights_.read(weights_.entry(name)); }
+
+    /// Sets a parameter or buffer from values in PyTorch's order. Error for an unknown name or another number of values.
+    void set_parameter(std::string_view name, std::span<const Scalar> values) { weights_.write(weights_.entry(name), values); }
+
+    /// Keeps the parameters whose names match ('*' any characters, '?' one) as they are in training. Batch norm's mode is
+    /// untouched, as in PyTorch. Error where nothing matches.
+    void freeze(std::string_view pattern) { set_frozen(pattern, 1); }
+    void unfreeze(std::string_view pattern) { set_frozen(pattern, 0); }
+
+    /// How uint8 images become the network's input.
+    const Normalization& normalization() const noexcept { return normalization_; }
+    void set_normalization(const Normalization& normalization) noexcept { normalization_ = normalization; }
+
+    /// A table: layer, output shape, parameters, multiply-accumulates.
+    std::string summary(Extent image = Net::image) const;
+
+    const Weights<Scalar>& weights() const noexcept { return weights_; }
+    Weights<Scalar>& weights() noexcept { return weights_; }
+
+    friend bool operator==(const Model& a, const Model& b) { return a.weights_ == b.weights_ && a.normalization_ == b.normalization_; }
+
+private:
+    void set_frozen(std::string_view pattern, char frozen) {
+        bool found = false;
+        for (const StateEntry& entry : weights_.state()) {
+            if (entry.kind != StateEntry::Kind::parameter || !detail::matches(pattern, entry.name)) continue;
+            at(weights_.frozen(), entry.index) = frozen;
+            found = true;
+        }
+        if (!found) throw Error("freeze", "a pattern that matches a parameter's name", pattern);
+        weights_.changed();
+    }
+
+    Weights<Scalar> weights_;
+    Normalization normalization_;
+};
+
+namespace detail {
+
+/// 11689512 -> "11,689,512".
+inline std::string grouped(Index number) {
+    std::string digits = std::to_string(number);
+    for (Index i = static_cast<Index>(digits.size()) - 3; i > 0; i -= 3) digits.insert(static_cast<std::size_t>(i), ",");
+    return digits;
+}
+
+inline void summary_line(std::string& text, const std::string& name, const std::string& op, const std::string& shape, const std::string& parameters,
+                         const std::string& macs) {
+    char line[160];
+    std::snprintf(line, sizeof line, "%-24s %-12s %-14s %14s %16s\n", name.c_str(), op.c_str(), shape.c_str(), parameters.c_str(), macs.c_str());
+    text += line;
+}
+
+inline std::string summary(const Graph& graph) {
+    std::string text;
+    summary_line(text, "layer", "operation", "output", "parameters", "macs");
+    std::vector<char> counted(graph.layers.size(), 0);
+    Index all_parameters = 0, all_macs = 0;
+    for (const Node& node : graph.nodes) {
+        Index parameters = 0;
+        if (node.layer >= 0 && at(counted, node.layer) == 0) {
+            at(counted, node.layer) = 1;
+            const Layer& layer = at(graph.layers, node.layer);
+            for (int p = layer.first_parameter; p < layer.first_parameter + layer.parameters; ++p) parameters += at(graph.parameters, p).spec.size();
+        }
+        const Index cost = macs(graph, node);
+        all_parameters += parameters;
+        all_macs += cost;
+        summary_line(text, node.layer >= 0 ? graph.layer_name(node.layer) : "",
+                     std::string{node.op == Op::custom ? node.custom->name : name_of(node.op)},
+                     std::to_string(node.channels) + "x" + std::to_string(node.extent.height) + "x" + std::to_string(node.extent.width),
+                     parameters > 0 ? grouped(parameters) : "", cost > 0 ? grouped(cost) : "");
+    }
+    summary_line(text, "total", "", "", grouped(all_parameters), grouped(all_macs));
+    return text;
+}
+
+}  // namespace detail
+
+template <class Net, class Scalar>
+    requires traces_its_usual_image<Net>
+std::string Model<Net, Scalar>::summary(Extent image) const {
+    return detail::summary(trace<Net>(image));
+}
+
+}  // namespace resnet::inline v0

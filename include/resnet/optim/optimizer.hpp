@@ -1,0 +1,89 @@
+// An optimizer's state and its step over the parameter ranges.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include <resnet/core/buffer.hpp>
+#include <resnet/core/parallel.hpp>
+#include <resnet/kernels/kernels.hpp>
+#include <resnet/optim/optimizers.hpp>
+#include <resnet/optim/ranges.hpp>
+
+namespace resnet::inline v0 {
+
+template <class Scalar>
+class Optimizer {
+public:
+    Optimizer(const OptimizerSettings& settings, Index parameter_elements)
+        : settings_{settings}, first_(parameter_elements), second_(std::holds_alternative<SGD>(settings) ? 0 : parameter_elements) {
+        if (const SGD* sgd = std::get_if<SGD>(&settings); sgd != nullptr && sgd->nesterov && sgd->momentum <= 0)
+            throw Error("SGD", "momentum above 0 with nesterov", std::to_string(sgd->momentum));
+    }
+
+    float learning_rate() const {
+        return std::visit([](const auto& s) { return s.learning_rate; }, settings_);
+    }
+    void set_learning_rate(float value) {
+        std::visit([&](auto& s) { s.learning_rate = value; }, settings_);
+    }
+    const OptimizerSettings& settings() const noexcept { return settings_; }
+
+    /// Steps that were taken.
+    std::int64_t steps() const noexcept { return steps_; }
+    void set_steps(std::int64_t steps) noexcept { steps_ = steps; }
+    /// Adam: mean of the gradient; SGD: velocity. Like the parameters' flat buffer.
+    Buffer<Scalar>& first() noexcept { return first_; }
+    /// Adam: mean of the squared gradient; SGD: empty.
+    Buffer<Scalar>& second() noexcept { return second_; }
+    Index bytes() const noexcept { return first_.bytes() + second_.bytes(); }
+
+    /// One step. Gradients are multiplied by `gradient_scale` first (clipping). A range whose gradient is always zero is left out
+    /// where that changes nothing: without weight decay its moments are zero, and so is its update.
+    void apply(const Kernels<Scalar>& kernels, const std::vector<ParameterRange>& ranges, Scalar* parameters, const Scalar* gradients,
+               double gradient_scale) {
+        ++steps_;
+        UpdateJob<Scalar> job;
+        job.gradient_scale = static_cast<Scalar>(gradient_scale);
+        bool adam = true;
+        std::visit(
+            [&](const auto& s) {
+                job.learning_rate = static_cast<Scalar>(s.learning_rate);
+                job.weight_decay = static_cast<Scalar>(s.weight_decay);
+                if constexpr (requires { s.momentum; }) {
+                    adam = false;
+                    job.beta1 = static_cast<Scalar>(s.momentum);
+                    job.nesterov = s.nesterov;
+                } else {
+                    job.beta1 = static_cast<Scalar>(s.beta1);
+                    job.beta2 = static_cast<Scalar>(s.beta2);
+                    job.epsilon = static_cast<Scalar>(s.epsilon);
+                    job.decoupled = std::is_same_v<std::decay_t<decltype(s)>, AdamW>;
+                    const auto t = static_cast<double>(steps_);
+                    job.correction1 = static_cast<Scalar>(1 - std::pow(static_cast<double>(s.beta1), t));
+                    job.correction2_root = static_cast<Scalar>(std::sqrt(1 - std::pow(static_cast<double>(s.beta2), t)));
+                }
+            },
+            settings_);
+        for_each_chunk(static_cast<Index>(ranges.size()), worker_count(), [&](Index chunk, int) {
+            const ParameterRange& range = ranges[static_cast<std::size_t>(chunk)];
+            if (!range.live && job.weight_decay == 0) return;
+            UpdateJob<Scalar> part = job;
+            part.count = range.count;
+            part.parameter = parameters + range.offset;
+            part.gradient = gradients + range.offset;
+            part.first = first_.data() + range.offset;
+            if (adam) part.second = second_.data() + range.offset;
+            adam ? kernels.adam_update(part) : kernels.sgd_update(part);
+        });
+    }
+
+private:
+    OptimizerSettings settings_;
+    std::int64_t steps_ = 0;
+    Buffer<Scalar> first_, second_;
+};
+
+}  // namespace resnet::inline v0

@@ -1,0 +1,72 @@
+// A Trainer moves a model's weights: step() is forward, backward and one optimizer step, or call the three apart.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include <resnet/engine/training.hpp>
+#include <resnet/model.hpp>
+
+namespace resnet::inline v0 {
+
+template <class Scalar>
+struct StepResult {
+    double loss = 0;                   // mean over the batch, before the update
+    double gradient_norm = 0;          // L2, before clipping
+    std::span<const Scalar> logits;    // [N][classes], valid until the next call of the trainer
+};
+
+/// Trains `model`, which must outlive the trainer. Batches may have any size; the last of an epoch may be smaller.
+///
+///     resnet::Trainer trainer{model, resnet::Adam{.learning_rate = 1e-3f}};
+///     const auto step = trainer.step(batch.images, batch.labels);
+///
+/// Errors leave the model as it was: images or targets that do not fit, batch norm on a single value a channel (Error), a loss or
+/// gradient norm that is not finite (NotFiniteError).
+template <class Net, class Scalar = float>
+class Trainer {
+public:
+    Trainer(Model<Net, Scalar>& model, const OptimizerSettings& optimizer, const TrainerOptions& options = {})
+        : model_{&model}, engine_{std::make_unique<TrainingEngine<Scalar>>(model.weights(), &trace<Net>, optimizer, options)} {}
+
+    StepResult<Scalar> step(const ImageView& images, const Targets& targets) {
+        StepResult<Scalar> result;
+        result.loss = forward(images, targets);
+        backward();
+        result.gradient_norm = apply();
+        result.logits = logits();
+        return result;
+    }
+
+    /// The loss of a batch, in training mode (batch statistics).
+    double forward(const ImageView& images, const Targets& targets) { return engine_->forward(images, targets, model_->normalization()); }
+    /// The gradients of the last forward; with `accumulate` they add to what is there (divide the loss yourself, as in PyTorch).
+    void backward(bool accumulate = false) { engine_->backward(accumulate); }
+    /// Clips, updates the weights, commits the running statistics; returns the gradient norm.
+    double apply() { return engine_->apply(); }
+
+    /// Of the last forward, [N][classes].
+    std::span<const Scalar> logits() { return engine_->logits(); }
+    /// A copy of a parameter's gradient, in PyTorch's order of elements.
+    std::vector<Scalar> gradient(std::string_view name) const {
+        return model_->weights().read(model_->weights().entry(name), engine_->gradients().data());
+    }
+
+    float learning_rate() const { return engine_->optimizer().learning_rate(); }
+    void set_learning_rate(float value) { engine_->optimizer().set_learning_rate(value); }
+
+    /// Throws Error, naming the layer, where a batch of so many images can't be trained on: ask before the first epoch.
+    void check_batch(Index images, Extent extent = Net::image) { engine_->check_batch(images, extent); }
+
+    const Plan& plan(Extent extent = Net::image) { return engine_->plan(extent); }
+    Optimizer<Scalar>& optimizer() noexcept { return engine_->optimizer(); }
+    Index bytes() const { return engine_->bytes(); }
+
+private:
+    Model<Net, Scalar>* model_;
+    std::unique_ptr<TrainingEngine<Scalar>> engine_;
+};
+
+}  // namespace resnet::inline v0
