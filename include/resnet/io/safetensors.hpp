@@ -2,8 +2,6 @@
 // Ours say `format: resnet` in their metadata and carry a checksum over the whole file: every flipped bit is found.
 #pragma once
 
-#include <sys/mman.h>  // madvise
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -13,8 +11,6 @@
 #include <filesystem>
 #include <functional>
 #include <map>
-#include <memory>
-#include <new>
 #include <optional>
 #include <ranges>
 #include <span>
@@ -24,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include <resnet/core/buffer.hpp>
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
 #include <resnet/data/input_file.hpp>
@@ -33,16 +30,6 @@
 #include <resnet/io/tensor_type.hpp>
 
 namespace resnet::inline v0 {
-
-namespace detail {
-
-struct FreeBytes {
-    std::align_val_t alignment{};
-    void operator()(std::byte* bytes) const { ::operator delete(bytes, alignment); }
-};
-using Bytes = std::unique_ptr<std::byte[], FreeBytes>;
-
-}  // namespace detail
 
 using Metadata = std::map<std::string, std::string>;
 
@@ -94,7 +81,7 @@ private:
 
     std::string name_;
     Metadata metadata_;
-    detail::Bytes data_;
+    Buffer<std::byte> data_;
     std::vector<TensorRecord> tensors_;
 };
 
@@ -109,16 +96,6 @@ void write_tensor_file(const std::filesystem::path& path, std::span<const Tensor
 // ---------------------------------------------------------------------------------------------------------------------
 
 namespace detail {
-
-/// Memory without initial values, in huge pages where it is large: with a page fault for each 4 KiB, reading 45 MB
-/// takes 51 ms, with huge pages 24 ms (EPYC, file in the system's cache).
-inline Bytes allocate_bytes(std::size_t count) {
-    constexpr std::size_t huge_page = 2 << 20;
-    const std::align_val_t alignment{count < huge_page ? 64 : huge_page};
-    Bytes bytes{static_cast<std::byte*>(::operator new(count, alignment)), FreeBytes{alignment}};
-    if (count >= huge_page) ::madvise(bytes.get(), count, MADV_HUGEPAGE);  // a wish: where it fails, pages are small
-    return bytes;
-}
 
 /// Parts of a safetensors file before its data: the length of the header in 8 bytes, and the header.
 struct SafetensorsPrefix {
@@ -222,8 +199,8 @@ inline TensorFile::TensorFile(const std::filesystem::path& path) : name_{path.st
 
     const auto checksum = detail::stated_checksum(metadata_, name_);
     Crc32c sum = checksum ? detail::begin_checksum(prefix, *checksum, name_) : Crc32c{};
-    data_ = detail::allocate_bytes(data_bytes);
-    const std::span data{data_.get(), data_bytes};
+    data_ = Buffer<std::byte>(static_cast<Index>(data_bytes));  // huge pages: small ones' faults would double the time
+    const std::span data = data_.span();
     constexpr std::size_t block = 1 << 18;  // bytes that are still in the L2 cache when the checksum is taken
     for (std::size_t begin = 0; begin < data.size(); begin += block) {
         const auto bytes = data.subspan(begin, std::min(block, data.size() - begin));
