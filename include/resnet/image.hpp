@@ -1,0 +1,176 @@
+// Photos: PNG and JPEG files read to RGB pixels, and resized and cropped as torchvision's transforms do it.
+// One source file of the program defines RESNET_IMAGE_IMPLEMENTATION before it includes this header: there the decoder,
+// stb_image, is compiled (as static functions: it disturbs no other copy of stb_image in the program).
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <resnet/core/error.hpp>
+#include <resnet/core/extent.hpp>
+#include <resnet/core/image_view.hpp>
+#include <resnet/data/input_file.hpp>
+#include <resnet/data/resize.hpp>
+
+namespace resnet::inline v0 {
+
+/// An image that owns its pixels: [H][W][3], RGB, 8 bits.
+struct Image {
+    Extent extent;
+    std::vector<std::uint8_t> pixels;
+
+    /// Valid as long as the image lives.
+    ImageView view() const { return nhwc(pixels.data(), 1, extent); }
+};
+
+/// Largest side and number of pixels of an image that is read or made.
+inline constexpr int longest_image_side = 16384;
+inline constexpr Index largest_image_area = 64'000'000;
+
+/// Reads a PNG or JPEG file. Grey becomes RGB, transparency is dropped, 16 bits are cut to 8, and the EXIF orientation
+/// is left to the caller, all as with Pillow's convert("RGB").
+/// FileError where it can't be read. FormatError, naming it, where it is neither of the two, is cut off or otherwise
+/// broken, or is larger than `longest_image_side` or `largest_image_area` (found before it is decoded).
+Image read_image(const std::filesystem::path& path);
+
+/// The same for a file's bytes; `name` stands for the file in errors.
+/// Defined where RESNET_IMAGE_IMPLEMENTATION is.
+Image decode_image(std::span<const std::byte> bytes, const std::string& name);
+
+/// Bilinear with antialiasing, as torchvision's Resize((height, width)). Error where the extent is empty or too large.
+Image resize(const Image& image, Extent extent);
+
+/// The same for a shorter side; the longer keeps the proportions, rounded down: torchvision's Resize(side).
+Image resize_shorter_side(const Image& image, int side);
+
+/// The middle of the image, or the image on black where it is the smaller one: torchvision's CenterCrop.
+Image center_crop(const Image& image, Extent extent);
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+inline bool is_image_extent(Extent extent) {
+    return extent.height >= 1 && extent.width >= 1 && extent.height <= longest_image_side &&
+           extent.width <= longest_image_side && extent.area() <= largest_image_area;
+}
+
+/// A black image of that extent, for what `where` makes of `source`.
+inline Image new_image(const char* where, Extent extent, const Image& source) {
+    if (!is_image_extent(extent)) {
+        throw Error(where, "sides of 1 to 16384 and at most 64 megapixels", describe(extent));
+    }
+    if (std::ssize(source.pixels) != source.extent.area() * 3) {
+        const std::string bytes = std::to_string(source.extent.area() * 3);
+        throw Error(where, bytes + " bytes of pixels for an image of " + describe(source.extent),
+                    std::to_string(source.pixels.size()));
+    }
+    return {extent, std::vector<std::uint8_t>(static_cast<std::size_t>(extent.area() * 3))};
+}
+
+/// Where the middle part of `output` pixels begins in a row of `input`: half the difference, halves to even as Python
+/// rounds them; and where the output is the longer one, less the black pixels before the input, rounded down.
+constexpr int crop_begin(int input, int output) {
+    const int rest = input - output;
+    return rest >= 0 ? rest / 2 + (rest % 4 == 3) : -(-rest / 2);
+}
+
+}  // namespace detail
+
+inline Image read_image(const std::filesystem::path& path) {
+    constexpr std::uint64_t longest_file = 1 << 30;  // bytes; 64 megapixels of 16 bits and 4 channels are half of it
+    constexpr auto content = "a PNG or JPEG image";
+    std::error_code error;
+    const std::uint64_t size = std::filesystem::file_size(path, error);
+    if (error) throw FileError(path.string(), content, error.message());
+    if (size > longest_file) {
+        throw FormatError(path.string(), "an image of at most 1 GiB", std::to_string(size) + " bytes");
+    }
+    detail::InputFile file{path, content};
+    std::vector<std::uint8_t> bytes(size);
+    bytes.resize(file.read(bytes));
+    return decode_image(std::as_bytes(std::span{bytes}), path.string());
+}
+
+inline Image resize(const Image& image, Extent extent) {
+    Image result = detail::new_image("resize", extent, image);
+    resize(image.view(), extent, result.pixels);
+    return result;
+}
+
+inline Image resize_shorter_side(const Image& image, int side) {
+    const auto [height, width] = image.extent;
+    const auto longer = [side](int is_short, int is_long) {  // in double and truncated, as in Python
+        const double length = static_cast<double>(side) * is_long / is_short;
+        return length <= longest_image_side ? static_cast<int>(length) : longest_image_side + 1;
+    };
+    return resize(image, height <= width ? Extent{side, longer(height, width)} : Extent{longer(width, height), side});
+}
+
+inline Image center_crop(const Image& image, Extent extent) {
+    Image result = detail::new_image("center_crop", extent, image);
+    const int top = detail::crop_begin(image.extent.height, extent.height);
+    const int left = detail::crop_begin(image.extent.width, extent.width);
+    const int x = std::max(0, -left);  // the first column that the image reaches
+    const int columns = std::min(extent.width, image.extent.width - left) - x;
+    for (int y = std::max(0, -top); y < std::min(extent.height, image.extent.height - top); ++y) {
+        std::copy_n(image.pixels.begin() + (Index{y + top} * image.extent.width + x + left) * 3, columns * 3,
+                    result.pixels.begin() + (Index{y} * extent.width + x) * 3);
+    }
+    return result;
+}
+
+}  // namespace resnet::inline v0
+
+#ifdef RESNET_IMAGE_IMPLEMENTATION
+
+#ifdef STBI_INCLUDE_STB_IMAGE_H
+#error "resnet: define RESNET_IMAGE_IMPLEMENTATION in a source file that does not include stb_image.h itself"
+#endif
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_STATIC
+#define STBI_ONLY_PNG
+#define STBI_ONLY_JPEG
+#define STBI_NO_STDIO
+#define STBI_MAX_DIMENSIONS 16384
+#include <stb/stb_image.h>
+
+#include <memory>
+#include <new>
+
+namespace resnet::inline v0 {
+
+Image decode_image(std::span<const std::byte> bytes, const std::string& name) {
+    if (!std::in_range<int>(bytes.size())) {
+        throw FormatError(name, "an image of less than 2 GiB", std::to_string(bytes.size()) + " bytes");
+    }
+    const auto* const data = reinterpret_cast<const stbi_uc*>(bytes.data());
+    const int size = static_cast<int>(bytes.size());
+    const auto reason = [] { return std::string{stbi_failure_reason() ? stbi_failure_reason() : "another file"}; };
+    Extent extent;
+    int channels = 0;
+    if (!stbi_info_from_memory(data, size, &extent.width, &extent.height, &channels)) {
+        throw FormatError(name, "a PNG or JPEG image", reason());
+    }
+    if (!detail::is_image_extent(extent)) {
+        throw FormatError(name, "sides of at most 16384 and at most 64 megapixels", detail::describe(extent));
+    }
+    const std::unique_ptr<stbi_uc, decltype([](stbi_uc* pixels) { stbi_image_free(pixels); })> pixels{
+        stbi_load_from_memory(data, size, &extent.width, &extent.height, &channels, STBI_rgb)};
+    if (!pixels) {
+        if (reason() == "outofmem") throw std::bad_alloc{};
+        throw FormatError(name, "an undamaged PNG or JPEG image", reason());
+    }
+    return {extent, {pixels.get(), pixels.get() + extent.area() * 3}};
+}
+
+}  // namespace resnet::inline v0
+
+#endif

@@ -1,0 +1,207 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#define RESNET_IMAGE_IMPLEMENTATION
+#include <resnet/image.hpp>
+
+#include "data/temporary_folder.hpp"
+
+using namespace resnet;
+
+namespace {
+
+using Bytes = std::vector<std::uint8_t>;
+
+const std::filesystem::path fixtures = std::filesystem::path{__FILE__}.parent_path() / "fixtures" / "images";
+
+Bytes content(const std::filesystem::path& path) {
+    Bytes bytes(std::filesystem::file_size(path));
+    detail::InputFile file{path, "a file"};
+    REQUIRE(file.read(bytes) == bytes.size());
+    return bytes;
+}
+
+/// The message for a file of these bytes; empty where it is read.
+std::string defect(std::span<const std::uint8_t> bytes) {
+    return message_of<FormatError>([&] { decode_image(std::as_bytes(bytes), "photo"); });
+}
+
+/// The header of a PNG file of that size, as far as `decode_image` has to read it to know the size, and no pixels.
+Bytes png_header(std::uint32_t width, std::uint32_t height) {
+    Bytes bytes{0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n', 0, 0, 0, 13, 'I', 'H', 'D', 'R'};
+    for (const std::uint32_t side : {width, height}) {
+        for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<std::uint8_t>(side >> shift));
+    }
+    bytes.insert(bytes.end(), {8, 2, 0, 0, 0, 0, 0, 0, 0});  // 8 bits, RGB, ..., a check sum that nobody reads
+    return bytes;
+}
+
+struct Difference {
+    double mean = 0;
+    int largest = 0;
+};
+
+Difference difference(const Bytes& a, const Bytes& b) {
+    REQUIRE(a.size() == b.size());
+    Difference result;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        const int d = std::abs(a[i] - b[i]);
+        result.mean += static_cast<double>(d) / static_cast<double>(a.size());
+        result.largest = std::max(result.largest, d);
+    }
+    return result;
+}
+
+}  // namespace
+
+TEST_CASE("image: PNG files of every kind are read to the pixels of Pillow") {
+    for (const char* const name : {"rgb.png", "grey.png", "rgba.png", "grey_alpha.png", "palette.png", "one_bit.png"}) {
+        CAPTURE(name);
+        const Image image = read_image(fixtures / name);
+        CHECK(image.extent == Extent{29, 37});
+        CHECK(image.pixels == content(fixtures / (std::string{name} + ".rgb")));
+    }
+}
+
+TEST_CASE("image: JPEG files of every kind are read to the pixels of Pillow, but for rounding") {
+    for (const char* const name :
+         {"baseline.jpg", "full_chroma.jpg", "progressive.jpg", "restarts.jpg", "grey.jpg", "cmyk.jpg"}) {
+        CAPTURE(name);
+        const Image image = read_image(fixtures / name);
+        CHECK(image.extent == Extent{29, 37});
+        const auto [mean, largest] = difference(image.pixels, content(fixtures / (std::string{name} + ".rgb")));
+        CHECK(mean < 1);
+        CHECK(largest <= 5);
+    }
+}
+
+TEST_CASE("image: a view of it is one RGB image") {
+    const Image image = read_image(fixtures / "rgb.png");
+    const ImageView view = image.view();
+    CHECK(view.images == 1);
+    CHECK(view.extent == image.extent);
+    CHECK(view.data == image.pixels.data());
+    CHECK(view.row_stride == 37 * 3);
+}
+
+TEST_CASE("image: resize and centre crop give the pixels of torchvision's transforms") {
+    const Image photo = read_image(fixtures / "rgb.png");
+    const auto expected = [](const char* name) { return read_image(fixtures / name).pixels; };
+    CHECK(center_crop(resize_shorter_side(photo, 20), {16, 16}).pixels == expected("resize_20_crop_16.png"));
+    CHECK(center_crop(resize_shorter_side(photo, 45), {52, 71}).pixels == expected("resize_45_crop_52_71.png"));
+    CHECK(center_crop(photo, {24, 40}).pixels == expected("crop_24_40.png"));
+}
+
+TEST_CASE("image: where one side grows and one shrinks, Pillow rounds in another order and pixels differ by one") {
+    const Image photo = read_image(fixtures / "rgb.png");
+    const auto [mean, largest] =
+        difference(resize(photo, {11, 40}).pixels, read_image(fixtures / "resize_11_40.png").pixels);
+    CHECK(mean < 0.1);
+    CHECK(largest <= 1);
+}
+
+// torchvision 0.29: Resize(side)(Image.new("RGB", (width, height))).size
+TEST_CASE("image: the longer side is that of torchvision's Resize") {
+    struct Case {
+        Extent input;
+        int side;
+        Extent output;
+    };
+    for (const auto& [input, side, output] :
+         {Case{{29, 37}, 20, {20, 25}}, Case{{37, 29}, 20, {25, 20}}, Case{{375, 500}, 256, {256, 341}},
+          Case{{427, 640}, 256, {256, 383}}, Case{{500, 333}, 224, {336, 224}}, Case{{1, 1}, 7, {7, 7}},
+          Case{{99, 100}, 33, {33, 33}}, Case{{256, 256}, 256, {256, 256}}, Case{{3, 7}, 5, {5, 11}},
+          Case{{3, 1000}, 2, {2, 666}}, Case{{481, 321}, 160, {239, 160}}}) {
+        const Image image{input, Bytes(static_cast<std::size_t>(input.area() * 3))};
+        CHECK(resize_shorter_side(image, side).extent == output);
+    }
+}
+
+// Python: round((input - output) / 2), and -((output - input) // 2) where the output is the longer one
+TEST_CASE("image: a crop begins where torchvision's CenterCrop begins") {
+    constexpr std::array<int, 10> begins{0, 0, 1, 2, 2, 2, 3, 4, 4, 4};
+    for (int rest = 0; rest < std::ssize(begins); ++rest) {
+        CHECK(detail::crop_begin(20 + rest, 20) == begins[static_cast<std::size_t>(rest)]);
+    }
+    CHECK(detail::crop_begin(20, 21) == 0);
+    CHECK(detail::crop_begin(20, 22) == -1);
+    CHECK(detail::crop_begin(20, 23) == -1);
+}
+
+TEST_CASE("image: a crop of the same extent is the image") {
+    const Image photo = read_image(fixtures / "rgb.png");
+    CHECK(center_crop(photo, photo.extent).pixels == photo.pixels);
+}
+
+TEST_CASE("image: every truncation of a PNG or JPEG file is found") {
+    for (const char* const name : {"rgb.png", "palette.png", "baseline.jpg", "progressive.jpg", "restarts.jpg"}) {
+        CAPTURE(name);
+        Bytes bytes = content(fixtures / name);
+        // The last 4 bytes of a PNG, the check sum of an empty chunk, are not read: without them nothing is lost.
+        if (std::string{name}.ends_with("png")) bytes.erase(bytes.end() - 4, bytes.end());
+        REQUIRE(defect(bytes).empty());
+        while (!bytes.empty()) {
+            bytes.pop_back();
+            CAPTURE(bytes.size());
+            CHECK(defect(bytes).starts_with("photo: expected "));
+        }
+    }
+}
+
+TEST_CASE("image: what is neither PNG nor JPEG is refused by its name") {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "photo.png";
+    for (const Bytes& bytes : {Bytes{}, Bytes{'G', 'I', 'F', '8', '9', 'a', 1, 0, 1, 0, 0, 0, 0}, Bytes(1000, 7)}) {
+        write_file(path, bytes);
+        CHECK(message_of<FormatError>([&] {
+                  read_image(path);
+              }).starts_with(path.string() + ": expected a PNG or JPEG image, found "));
+    }
+    CHECK(message_of<FileError>([&] { read_image(folder.path() / "none.png"); }) ==
+          (folder.path() / "none.png").string() + ": expected a PNG or JPEG image, found No such file or directory");
+    CHECK(message_of<FileError>([&] { read_image(folder.path()); }) ==
+          folder.path().string() + ": expected a PNG or JPEG image, found Is a directory");
+}
+
+TEST_CASE("image: one that is too large is refused before it is decoded") {
+    const std::string expected = "photo: expected sides of at most 16384 and at most 64 megapixels, found ";
+    CHECK(defect(png_header(16384, 3907)) == expected + "3907 x 16384");  // 64,012,288 pixels
+    CHECK(defect(png_header(16384, 3906)).starts_with("photo: expected an undamaged PNG or JPEG image"));
+    CHECK(defect(png_header(16385, 1)).starts_with("photo: expected "));
+    CHECK(defect(png_header(1, 1u << 31)).starts_with("photo: expected "));
+    CHECK(defect(png_header(0, 5)).starts_with("photo: expected "));
+    Bytes jpeg = content(fixtures / "baseline.jpg");
+    const std::array<std::uint8_t, 2> frame{0xff, 0xc0};
+    const auto at = std::search(jpeg.begin(), jpeg.end(), frame.begin(), frame.end());
+    REQUIRE(at != jpeg.end());
+    std::ranges::copy(Bytes{0x40, 0x00, 0x40, 0x00}, at + 5);  // 16384 x 16384
+    CHECK(defect(jpeg) == expected + "16384 x 16384");
+}
+
+TEST_CASE("image: one whose pixels are not of its extent is refused") {
+    const Image image{{2, 3}, Bytes(17)};
+    for (const std::string& message : {message_of<Error>([&] {
+                                           resize(image, {2, 2});
+                                       }),
+                                       message_of<Error>([&] {
+                                           center_crop(image, {2, 2});
+                                       })}) {
+        CHECK(message.ends_with(": expected 18 bytes of pixels for an image of 2 x 3, found 17"));
+    }
+}
+
+TEST_CASE("image: results of an impossible size are refused") {
+    const Image line{{1, 1000}, Bytes(3000)}, dot{{1, 1}, Bytes(3)};
+    CHECK(message_of<Error>([&] { resize_shorter_side(line, 17); }) ==
+          "resize: expected sides of 1 to 16384 and at most 64 megapixels, found 17 x 16385");
+    CHECK(message_of<Error>([&] { resize_shorter_side(dot, 0); }).ends_with("found 0 x 0"));
+    CHECK(message_of<Error>([&] { resize(dot, {8001, 8000}); }).ends_with("found 8001 x 8000"));
+    CHECK(message_of<Error>([&] {
+              center_crop(dot, {-1, 5});
+          }) == "center_crop: expected sides of 1 to 16384 and at most 64 megapixels, found -1 x 5");
+}
