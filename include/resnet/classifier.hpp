@@ -72,7 +72,7 @@ public:
         check_images(images, engine_->extent());
         auto memory = engine_->borrow();
         memory->logits.reserve(images.images * engine_->classes());
-        engine_->run(*memory, images, memory->logits.data());
+        engine_->run(*memory, images, memory->logits.data(), observe_nothing);
         return {*engine_, std::move(memory), images.images};
     }
 
@@ -82,12 +82,20 @@ public:
         if (static_cast<Index>(logits.size()) != images.images * engine_->classes())
             throw Error("logits", std::to_string(images.images * engine_->classes()) + " elements", std::to_string(logits.size()));
         auto memory = engine_->borrow();
-        engine_->run(*memory, images, logits.data());
+        engine_->run(*memory, images, logits.data(), observe_nothing);
         engine_->give_back(std::move(memory));
     }
 
     /// Takes the model's present weights, in the memory that is there. No call may run meanwhile.
     void refresh(const Model<Net, Scalar>& model) { engine_->refresh(model.weights(), model.normalization()); }
+
+    /// One call with a look at its parts: observe(step of the plan) after each. A large batch passes more than once.
+    void profile(const ImageView& images, const auto& observe) const {
+        auto memory = engine_->borrow();
+        memory->logits.reserve(images.images * engine_->classes());
+        engine_->run(*memory, images, memory->logits.data(), observe);
+        engine_->give_back(std::move(memory));
+    }
 
     const Plan& plan() const noexcept { return engine_->plan(); }
     Index bytes() const { return engine_->bytes(); }

@@ -41,9 +41,9 @@ public:
     }
 
     /// The loss of a batch, in training mode (batch statistics).
-    double forward(const ImageView& images, const Targets& targets) { return engine_->forward(images, targets, model_->normalization()); }
+    double forward(const ImageView& images, const Targets& targets) { return engine_->forward(images, targets, model_->normalization(), observe_nothing); }
     /// The gradients of the last forward; with `accumulate` they add to what is there (divide the loss yourself, as in PyTorch).
-    void backward(bool accumulate = false) { engine_->backward(accumulate); }
+    void backward(bool accumulate = false) { engine_->backward(accumulate, observe_nothing); }
     /// Clips, updates the weights, commits the running statistics; returns the gradient norm.
     double apply() { return engine_->apply(); }
 
@@ -59,6 +59,15 @@ public:
 
     /// Throws Error, naming the layer, where a batch of so many images can't be trained on: ask before the first epoch.
     void check_batch(Index images, Extent extent = Net::image) { engine_->check_batch(images, extent); }
+
+    /// One step with a look at its parts: observe(step of the plan) after each, -1 when the weights are packed, plan().size() after
+    /// the update.
+    void profile(const ImageView& images, const Targets& targets, const auto& observe) {
+        engine_->forward(images, targets, model_->normalization(), observe);
+        engine_->backward(false, observe);
+        engine_->apply();
+        observe(engine_->plan(images.extent).size());
+    }
 
     const Plan& plan(Extent extent = Net::image) { return engine_->plan(extent); }
     Optimizer<Scalar>& optimizer() noexcept { return engine_->optimizer(); }

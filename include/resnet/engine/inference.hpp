@@ -47,13 +47,13 @@ public:
     }
 
     /// Writes [N][classes] logits. A large batch goes through the network in parts that stay in the caches.
-    void run(Memory& memory, const ImageView& images, Scalar* logits) const {
+    void run(Memory& memory, const ImageView& images, Scalar* logits, const auto& observe) const {
         const Index part = images_a_part();
         for (Index first = 0; first < images.images; first += part) {
             const Index count = std::min(part, images.images - first);
             memory.workspace.reserve(count);
             const Run<Scalar> run{plan_, kernels_, weights_, packs_, memory.workspace};
-            run_forward(run, images.slice(first, count), normalization_);
+            run_forward(run, images.slice(first, count), normalization_, observe);
             std::copy_n(memory.workspace.tensor(plan_.program().logits), count * classes(), logits + first * classes());
         }
     }

@@ -39,8 +39,9 @@ public:
     }
 
     /// Mean loss of a batch; running statistics are computed but kept apart. Error where images or targets do not fit;
-    /// NotFiniteError where the loss is not a number. Then the model is as it was.
-    double forward(const ImageView& images, const Targets& targets, const Normalization& normalization) {
+    /// NotFiniteError where the loss is not a number. Then the model is as it was. Calls observe(step) after each step, and
+    /// observe(-1) when the weights are packed.
+    double forward(const ImageView& images, const Targets& targets, const Normalization& normalization, const auto& observe) {
         check_batch(images.images, images.extent);
         check_images(images, images.extent);
         check_targets(targets, images.images, plan_->tensor(plan_->program().logits).channels);
@@ -51,17 +52,22 @@ public:
             stale_ = false;
         }
         const Run<Scalar> run = this->run(false);
-        run_forward(run, images, normalization);
+        observe(-1);
+        run_forward(run, images, normalization, observe);
         const double loss = run_loss(run, plan_->program().first_backward - 1, targets, options_.label_smoothing);
         if (!std::isfinite(loss)) throw NotFiniteError("loss", "a finite number", std::to_string(loss), "nothing was changed; lower the learning rate?");
         stage_statistics();
+        observe(plan_->program().first_backward - 1);
         return loss;
     }
 
     /// The gradients of the batch that forward saw last; added to those of earlier batches if `accumulate`.
-    void backward(bool accumulate) {
+    void backward(bool accumulate, const auto& observe) {
         const Run<Scalar> run = this->run(accumulate);
-        for (int i = plan_->program().first_backward; i < plan_->size(); ++i) run_step(run, i);
+        for (int i = plan_->program().first_backward; i < plan_->size(); ++i) {
+            run_step(run, i);
+            observe(i);
+        }
     }
 
     /// One optimizer step; returns the gradients' norm before clipping. Commits the staged statistics.
