@@ -69,7 +69,8 @@ constexpr std::vector<Lifetime> lifetimes(const Program& program) {
         if (step.kind == StepKind::pointwise) {
             if (!replace(step.output, step.terms[0].tensor) && step.term_count > 1) replace(step.output, step.terms[1].tensor);
         } else if (step.kind == StepKind::convolution) {
-            replace(step.output, step.residual);
+            // In x + conv(x) the summand is also the input, of which every output reads a neighbourhood.
+            if (step.residual != step.terms[0].tensor) replace(step.output, step.residual);
         } else if (step.kind == StepKind::pointwise_grad) {
             if (!replace(step.grad_inputs[0], step.grad_output)) replace(step.grad_inputs[1], step.grad_output);
         }
