@@ -125,6 +125,7 @@ private:
             return x;
         }
         Expression value = x;
+        value.open = -1;  // the factor stands behind the sum: a relu in the epilogue would come before it
         if (x.relu) value = {.terms = {Term{.tensor = materialize(x, node.inputs[0])}}};
         for (Term& term : value.terms) term.factor *= node.factor;
         return value;
