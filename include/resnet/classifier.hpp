@@ -11,8 +11,8 @@
 namespace resnet::inline v0 {
 
 struct ClassifierOptions {
-    /// How many images a call usually brings; memory for them is there from the start. Any number works.
-    Index batch = 1;
+    /// How many images a call usually brings: kernels are chosen for it, and memory is there from the start. Any number works.
+    Index batch = 128;
     /// The images' extent; {0, 0}: the network's usual one.
     Extent image{};
     PlanOptions plan{};
@@ -60,11 +60,8 @@ class Classifier {
 public:
     explicit Classifier(const Model<Net, Scalar>& model, const ClassifierOptions& options = {})
         : engine_{std::make_unique<InferenceEngine<Scalar>>(model.weights(), trace<Net>(options.image == Extent{} ? Net::image : options.image),
-                                                            model.normalization(), options.plan)} {
-        auto memory = engine_->borrow();
-        memory->workspace.reserve(options.batch);
-        memory->logits.reserve(options.batch * engine_->classes());
-        engine_->give_back(std::move(memory));
+                                                            model.normalization(), plan_options(options))} {
+        engine_->reserve(options.batch);
     }
 
     /// Error where the images are not of the planned extent or not three channels.
@@ -101,6 +98,12 @@ public:
     Index bytes() const { return engine_->bytes(); }
 
 private:
+    static PlanOptions plan_options(const ClassifierOptions& options) {
+        PlanOptions plan = options.plan;
+        plan.choice.images = options.batch;
+        return plan;
+    }
+
     std::unique_ptr<InferenceEngine<Scalar>> engine_;
 };
 

@@ -64,6 +64,29 @@ inline WeightGradientChunks weight_gradient_chunks(const Plan& plan, const Plann
     return chunks;
 }
 
+// Winograd's convolutions (winograd.hpp says how they go).
+
+/// From 3 MiB of transformed weights on, reading them again for each group of rows costs more than keeping them still.
+constexpr bool winograd_keeps_weights_still(int in, int out) { return Index{36} * in * out * 4 > (Index{3} << 20); }
+/// Rows (tile, image) whose transforms fill about half of a 1 MiB second-level cache.
+constexpr Index winograd_group_rows(int in, int out) { return std::max<Index>(8, (Index{1} << 17) / (36 * (in + out) / 2) / 8 * 8); }
+/// Blocks that are transformed together while the weights keep still: about 256 rows, which hide the reading of a product's weights.
+inline Index winograd_group_blocks(const Plan& plan, Index tiles) { return divide_up(256, tiles * plan.block()); }
+/// Parts of the batch with sums of their own for the gradient of small weights.
+inline Index winograd_parts(const Plan& plan, Index images) { return std::min<Index>(divide_up(images, plan.block()), 8); }
+
+/// Elements of transformed tiles that workers share.
+inline Index winograd_needed(const Plan& plan, Index images) {
+    Index needed = 0;
+    for (int i = 0; i < plan.size(); ++i) {
+        if (plan[i].kernel != ConvolutionKernel::winograd || !winograd_keeps_weights_still(plan[i].shape.in, plan[i].shape.out)) continue;
+        const Index tiles = winograd_tiles(plan[i].shape.output).area();
+        const Index rows = std::min(round_up(images, plan.block()), winograd_group_blocks(plan, tiles) * plan.block()) * tiles;
+        needed = std::max(needed, 36 * (rows * (plan[i].shape.in + plan[i].shape.out) + 32));
+    }
+    return needed;
+}
+
 /// Doubles for the partial sums of any step.
 inline Index partial_sums_needed(const Plan& plan, Index images) {
     Index needed = 0;
@@ -73,9 +96,8 @@ inline Index partial_sums_needed(const Plan& plan, Index images) {
         const Tensor& tensor = plan.tensor(step.output);
         const Index rows = tensor.extent.area() * images;
         Index chunks = row_chunks(rows, tensor.channels).count();
-        if (step.kind == StepKind::convolution && plan[i].kernel == ConvolutionKernel::direct)
-            chunks = std::max(chunks, divide_up(images, plan.block()) * wanted_chunks);
-        if (step.kind == StepKind::convolution) chunks = std::max(chunks, divide_up(images, plan.block()));
+        // Blocks, or a few blocks in at most `wanted_chunks` bands altogether.
+        if (step.kind == StepKind::convolution) chunks = std::max(chunks, divide_up(images, plan.block()) + wanted_chunks);
         needed = std::max(needed, chunks * 3 * tensor.channels);
     }
     return needed;
@@ -87,6 +109,11 @@ inline Index partial_weights_needed(const Plan& plan, Index images) {
     for (int i = 0; i < plan.size(); ++i) {
         const Step& step = at(plan.program().steps, i);
         if (step.kind == StepKind::convolution_grad_weight) {
+            if (plan[i].kernel == ConvolutionKernel::winograd) {
+                const Index copies = winograd_keeps_weights_still(plan[i].shape.in, plan[i].shape.out) ? 1 : winograd_parts(plan, images);
+                needed = std::max(needed, copies * 36 * plan[i].shape.in * plan[i].shape.out);
+                continue;
+            }
             const Index parts = weight_gradient_chunks(plan, plan[i], images).parts;
             if (parts > 1) needed = std::max(needed, parts * plan[i].shape.weights());
         } else if (step.kind == StepKind::custom_grad) {
@@ -112,6 +139,10 @@ Index scratch_needed(const Plan& plan) {
             const Index depth = plan[i].shape.window.taps() * Index{plan[i].shape.in};
             // One tile of columns, and the two blocks that Eigen's product packs its operands into.
             elements = std::max(elements, im2col_rows * round_up(depth, 16) + product_depth * (im2col_rows + product_columns) + 64);
+        } else if (detail::is_convolution(step.kind) && plan[i].kernel == ConvolutionKernel::winograd) {
+            const int in = plan[i].shape.in, out = plan[i].shape.out;
+            const Index rows = std::max<Index>(winograd_group_rows(in, out), plan.block());
+            if (!winograd_keeps_weights_still(in, out)) elements = std::max(elements, 36 * (rows * (in + out) + 32));
         } else if (step.kind == StepKind::max_pool_grad) {
             elements = std::max(elements, Index{plan.block()} * plan.tensor(step.output).channels);
         } else if (step.kind == StepKind::custom || step.kind == StepKind::custom_grad) {

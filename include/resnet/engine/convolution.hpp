@@ -4,6 +4,7 @@
 #include <resnet/engine/im2col.hpp>
 #include <resnet/engine/moments.hpp>
 #include <resnet/engine/run.hpp>
+#include <resnet/engine/winograd.hpp>
 
 namespace resnet::inline v0 {
 
@@ -91,6 +92,10 @@ void run_convolution(const Run<Scalar>& run, int index) {
     const bool folded = planned.bias >= 0;
     const Scalar* bias = folded ? run.packs.at(planned.bias) : run.parameter(step.layer, "bias");
     const int input = step.terms[0].tensor;
+    if (planned.kernel == ConvolutionKernel::winograd) {
+        const detail::WinogradEpilogue<Scalar> epilogue{.bias = bias, .residual = step.residual, .relu = step.relu, .collects_moments = step.collects_moments};
+        return detail::WinogradConvolution<Scalar>{run, planned, input, step.output, epilogue}.run();
+    }
     if (planned.kernel == ConvolutionKernel::direct) {
         ConvolutionJob<Scalar> job{.in = planned.shape.in, .out = planned.shape.out, .bias = bias, .relu = step.relu};
         return detail::run_direct(run, step, planned, job, input, step.output);
@@ -115,6 +120,8 @@ void run_convolution_grad_input(const Run<Scalar>& run, int index) {
     const Step& step = run.step(index);
     const PlannedStep& planned = run.plan[index];
     const bool add = step.writes[0] == Write::add;
+    if (planned.kernel == ConvolutionKernel::winograd)
+        return detail::WinogradConvolution<Scalar>{run, planned, step.grad_output, step.grad_inputs[0], {.accumulate = add}}.run();
     if (planned.kernel == ConvolutionKernel::direct) {
         ConvolutionJob<Scalar> job{.in = planned.shape.out, .out = planned.shape.in, .accumulate = add};
         return detail::run_direct(run, step, planned, job, step.grad_output, step.grad_inputs[0]);
@@ -139,6 +146,7 @@ void run_convolution_grad_weight(const Run<Scalar>& run, int index) {
     const Index elements = shape.weights();
     const int input = step.terms[0].tensor;
     const bool add = run.adds(step.grad_parameters[0]);
+    if (planned.kernel == ConvolutionKernel::winograd) return detail::WinogradWeightGradient<Scalar>{run, step}.run(grad_weight, add);
     const WeightGradientChunks chunks = weight_gradient_chunks(run.plan, planned, run.images());
     Scalar* parts = chunks.parts > 1 ? run.workspace.partial_weights() : grad_weight;
     const bool into_gradient = chunks.parts == 1;
@@ -155,7 +163,7 @@ void run_convolution_grad_weight(const Run<Scalar>& run, int index) {
         }
         const TapRuns& tap = planned.tap_runs[static_cast<std::size_t>(rest / chunks.in_groups)];
         const Index group = rest % chunks.in_groups;
-        WeightGradientJob<Scalar> job{.tap = &tap, .input_step = shape.window.stride};
+        WeightGradientJob<Scalar> job{.runs = tap.runs.data(), .run_count = static_cast<Index>(tap.runs.size()), .input_step = shape.window.stride};
         job.first_in = static_cast<int>(shape.in * group / chunks.in_groups);
         job.last_in = static_cast<int>(shape.in * (group + 1) / chunks.in_groups);
         job.in = shape.in;

@@ -29,8 +29,8 @@ public:
     InferenceEngine(const Weights<Scalar>& weights, Graph graph, const Normalization& normalization, const PlanOptions& options)
         : kernels_{resnet::kernels<Scalar>(options.isa)},
           plan_{graph, fuse(graph, Mode::inference), options, kernels_.panels(0)},
-          weights_{weights}, normalization_{normalization}, packs_{plan_} {
-        packs_.fold(plan_, weights_, kernels_);
+          weights_{weights}, normalization_{normalization}, packs_{plan_, kernels_} {
+        packs_.fold(weights_);
     }
     InferenceEngine(const InferenceEngine&) = delete;
     InferenceEngine& operator=(const InferenceEngine&) = delete;
@@ -43,7 +43,15 @@ public:
     void refresh(const Weights<Scalar>& weights, const Normalization& normalization) {
         weights_ = weights;
         normalization_ = normalization;
-        packs_.fold(plan_, weights_, kernels_);
+        packs_.fold(weights_);
+    }
+
+    /// Memory for one call with so many images.
+    void reserve(Index images) {
+        auto memory = borrow();
+        memory->workspace.reserve(std::min(images, images_a_part()));
+        memory->logits.reserve(images * classes());
+        give_back(std::move(memory));
     }
 
     /// Writes [N][classes] logits. A large batch goes through the network in parts that stay in the caches.

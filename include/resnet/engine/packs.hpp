@@ -1,5 +1,5 @@
-// Weights in the order in which the kernels read them: panels of output channels, [panel][live tap][In][panel's channels]. Packs belong to
-// steps, since one layer may serve several; the master copy stays [tap][In][Out].
+// Weights in the order in which the kernels read them: panels of output channels, [panel][live tap][In][panel's channels]; for Winograd
+// [product][panel][In][panel's channels]. Packs belong to steps, since one layer may serve several; the master copy stays [tap][In][Out].
 #pragma once
 
 #include <cmath>
@@ -15,36 +15,100 @@ namespace resnet::inline v0 {
 
 namespace detail {
 
-/// One panel of a forward pack from [tap][In][Out].
+inline constexpr int pack_strip = 16;                 // channels that are turned together: one cache line of floats
+inline constexpr int winograd_pack_columns = 64;      // output channels of a turned strip at a time
+inline constexpr Index winograd_pack_scratch = Index{36} * pack_strip * winograd_pack_columns;
+
+/// One convolution's packing: sizes, panels of the channels that the step writes, master weights, destination.
 template <class Scalar>
-void pack_panel(const ConvolutionShape& shape, const std::vector<int>& live, const Panels& panels, int p, const Scalar* weight, Scalar* pack) {
-    const Panels::Panel panel = panels[p];
-    const Index width = Index{panel.vectors} * panels.lanes;
-    Scalar* to = pack + panel.first * static_cast<Index>(live.size()) * shape.in;
-    for (const int tap : live)
-        for (int i = 0; i < shape.in; ++i, to += width) {
-            const Scalar* from = weight + (Index{tap} * shape.in + i) * shape.out + panel.first;
-            std::copy_n(from, panel.valid, to);
-            std::fill(to + panel.valid, to + width, Scalar{0});
+struct Packing {
+    const Kernels<Scalar>& kernels;
+    const ConvolutionShape& shape;
+    Panels panels;
+    const Scalar* weight;  // [tap][In][Out]
+    Scalar* pack;
+
+    /// The panel that channel c belongs to, with its width.
+    Panels::Panel panel_of(int c) const {
+        int p = 0;
+        while (p + 1 < panels.count() && panels[p + 1].first <= c) ++p;
+        return panels[p];
+    }
+    Index width(const Panels::Panel& panel) const { return Index{panel.vectors} * panels.lanes; }
+};
+
+/// One tap of a direct forward pack; `position` is its index among the `live` taps.
+template <class Scalar>
+void pack_tap(const Packing<Scalar>& to, int tap, Index position, Index live) {
+    const Index in = to.shape.in, out = to.shape.out;
+    for (int p = 0; p < to.panels.count(); ++p) {
+        const Panels::Panel panel = to.panels[p];
+        const Index width = to.width(panel);
+        Scalar* row = to.pack + panel.first * live * in + position * in * width;
+        const Scalar* from = to.weight + Index{tap} * in * out + panel.first;
+        for (Index i = 0; i < in; ++i, row += width, from += out) {
+            std::copy_n(from, panel.valid, row);
+            std::fill(row + panel.valid, row + width, Scalar{0});
+        }
+    }
+}
+
+/// One tap of a direct pack for the gradient of the input, whose output channels are the layer's input channels.
+template <class Scalar>
+void pack_turned_tap(const Packing<Scalar>& to, int tap, Index position, Index live) {
+    const Index in = to.shape.in, out = to.shape.out;
+    for (int p = 0; p < to.panels.count(); ++p) {
+        const Panels::Panel panel = to.panels[p];
+        const Index width = to.width(panel);
+        Scalar* rows = to.pack + panel.first * live * out + position * out * width;
+        const Scalar* from = to.weight + (Index{tap} * in + panel.first) * out;
+        for (int first = 0; first < panel.valid; first += pack_strip) {
+            const int last = std::min(first + pack_strip, panel.valid);
+            for (Index o = 0; o < out; ++o)
+                for (int i = first; i < last; ++i) rows[o * width + i] = from[i * out + o];
+        }
+        if (panel.valid < width)
+            for (Index o = 0; o < out; ++o) std::fill(rows + o * width + panel.valid, rows + (o + 1) * width, Scalar{0});
+    }
+}
+
+/// Winograd's transformed weights of one strip of input channels.
+template <class Scalar>
+void pack_winograd_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) {
+    const Index in = to.shape.in, out = to.shape.out;
+    for (Index i = Index{strip} * pack_strip; i < std::min<Index>((strip + 1) * pack_strip, in); ++i)
+        for (int p = 0; p < to.panels.count(); ++p) {
+            const Panels::Panel panel = to.panels[p];
+            const Index width = to.width(panel);
+            const Scalar* taps[9];
+            for (int t = 0; t < 9; ++t) taps[t] = to.weight + (Index{t} * in + i) * out + panel.first;
+            to.kernels.winograd_weight(taps, width, scratch, width);
+            for (int product = 0; product < 36; ++product)
+                std::copy_n(scratch + product * width, width, to.pack + product * in * out + panel.first * in + i * width);
         }
 }
 
-/// One panel of the transposed pack, for the gradient of the input: its output channels are the layer's input channels.
+/// The same for the gradient of the input: kernel turned by half a turn, channels exchanged.
 template <class Scalar>
-void pack_transposed_panel(const ConvolutionShape& shape, const std::vector<int>& live, const Panels& panels, int p, const Scalar* weight,
-                           Scalar* pack) {
-    const Panels::Panel panel = panels[p];
-    const Index width = Index{panel.vectors} * panels.lanes;
-    Scalar* to = pack + panel.first * static_cast<Index>(live.size()) * shape.out;
-    for (const int tap : live) {
-        const Scalar* from = weight + (Index{tap} * shape.in + panel.first) * shape.out;
-        constexpr int strip = 16;  // output channels at a time: one cache line of each row
-        for (int first = 0; first < shape.out; first += strip) {
-            const int last = std::min(first + strip, shape.out);
-            for (int i = 0; i < panel.valid; ++i)
-                for (int o = first; o < last; ++o) to[o * width + i] = from[Index{i} * shape.out + o];
+void pack_winograd_turned_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) {
+    const Index in = to.shape.in, out = to.shape.out, first_in = Index{strip} * pack_strip;
+    for (Index first = 0; first < out; first += winograd_pack_columns) {
+        const Index columns = std::min<Index>(winograd_pack_columns, out - first);
+        for (Index i = 0; i < pack_strip; ++i) {
+            const Scalar* taps[9];
+            for (int t = 0; t < 9; ++t) taps[t] = to.weight + (Index{8 - t} * in + first_in + i) * out + first;
+            to.kernels.winograd_weight(taps, columns, scratch + i * 36 * columns, columns);
         }
-        to += shape.out * width;
+        for (int product = 0; product < 36; ++product) {
+            for (Index i = 0; i < pack_strip;) {  // a strip may lie in several narrow panels
+                const Panels::Panel panel = to.panel_of(static_cast<int>(first_in + i));
+                const Index width = to.width(panel), last = std::min<Index>(pack_strip, panel.first + width - first_in);
+                Scalar* rows = to.pack + product * in * out + panel.first * out + first * width + (first_in - panel.first);
+                for (Index o = 0; o < columns; ++o)
+                    for (Index j = i; j < last; ++j) rows[o * width + j] = scratch[(j * 36 + product) * columns + o];
+                i = last;
+            }
+        }
     }
 }
 
@@ -53,91 +117,95 @@ void pack_transposed_panel(const ConvolutionShape& shape, const std::vector<int>
 template <class Scalar>
 class Packs {
 public:
-    explicit Packs(const Plan& plan) : buffer_(plan.pack_elements()) {}
+    Packs(const Plan& plan, const Kernels<Scalar>& kernels) : plan_{plan}, kernels_{kernels}, buffer_(plan.pack_elements()) {
+        for (int i = 0; i < plan.size(); ++i) {
+            if (plan[i].pack < 0) continue;
+            const int pieces = plan[i].kernel == ConvolutionKernel::winograd ? static_cast<int>(divide_up(plan[i].shape.in, detail::pack_strip))
+                               : plan[i].kernel == ConvolutionKernel::direct ? static_cast<int>(plan[i].table.live.size())
+                                                                              : 0;
+            for (int piece = 0; piece < pieces; ++piece) tasks_.push_back({i, piece});
+        }
+    }
 
     const Scalar* at(Index offset) const noexcept { return buffer_.data() + offset; }
-    Index bytes() const noexcept { return buffer_.bytes(); }
+    Index bytes() const noexcept { return buffer_.bytes() + scratch_.bytes(); }
 
-    /// Training: packs of all forward and grad_input steps from the master weights. Allocates nothing after its first call.
-    void pack(const Plan& plan, const Weights<Scalar>& weights, const Kernels<Scalar>& kernels) {
-        if (tasks_.empty()) list_tasks(plan, kernels);
-        for_each_chunk(static_cast<Index>(tasks_.size()), worker_count(), [&](Index chunk, int) {
-            const Task& task = tasks_[static_cast<std::size_t>(chunk)];
-            const PlannedStep& step = plan[task.step];
-            const Scalar* weight = master(plan, weights, task.step);
-            const bool forward = resnet::at(plan.program().steps, task.step).kind == StepKind::convolution;
-            const Panels panels = kernels.panels(forward ? step.shape.out : step.shape.in);
-            Scalar* to = buffer_.data() + step.pack;
-            if (forward) detail::pack_panel(step.shape, step.table.live, panels, task.panel, weight, to);
-            else detail::pack_transposed_panel(step.shape, step.table.live, panels, task.panel, weight, to);
-        });
+    /// Training: packs of all forward and grad_input steps from the master weights.
+    void pack(const Weights<Scalar>& weights) {
+        run_tasks([&](int step) { return weights.parameter(plan_.graph().parameter(resnet::at(plan_.program().steps, step).layer, "weight")); });
     }
 
     /// Inference: batch norm (running statistics) and constant factors go into weights and bias first:
     /// s = factor * gamma / sqrt(var + epsilon); weight' = s weight; bias' = s (bias - mean) + factor * beta.
-    void fold(const Plan& plan, const Weights<Scalar>& weights, const Kernels<Scalar>& kernels) {
-        for (int i = 0; i < plan.size(); ++i) {
-            const Step& step = resnet::at(plan.program().steps, i);
-            if (step.kind == StepKind::convolution) fold_step(plan, step, plan[i], master(plan, weights, i), weights, kernels);
+    void fold(const Weights<Scalar>& weights) {
+        std::vector<std::vector<Scalar>> folded(static_cast<std::size_t>(plan_.size()));
+        for (int i = 0; i < plan_.size(); ++i) {
+            const Step& step = resnet::at(plan_.program().steps, i);
+            if (step.kind != StepKind::convolution) continue;
+            resnet::at(folded, i) = fold_step(step, plan_[i], weights);
+            if (plan_[i].kernel == ConvolutionKernel::im2col)
+                std::copy(resnet::at(folded, i).begin(), resnet::at(folded, i).end(), buffer_.data() + plan_[i].pack);
         }
+        run_tasks([&](int step) { return resnet::at(folded, step).data(); });
     }
 
 private:
     struct Task {
-        int step, panel;
+        int step, piece;  // a live tap, or a strip of input channels
     };
 
-    static const Scalar* master(const Plan& plan, const Weights<Scalar>& weights, int step) {
-        const int layer = resnet::at(plan.program().steps, step).layer;
-        return weights.parameter(plan.graph().parameter(layer, "weight"));
-    }
-
-    void list_tasks(const Plan& plan, const Kernels<Scalar>& kernels) {
-        for (int i = 0; i < plan.size(); ++i) {
-            if (plan[i].pack < 0) continue;
-            const bool forward = resnet::at(plan.program().steps, i).kind == StepKind::convolution;
-            const int panels = kernels.panels(forward ? plan[i].shape.out : plan[i].shape.in).count();
-            for (int p = 0; p < panels; ++p) tasks_.push_back({i, p});
-        }
-    }
-
-    void fold_step(const Plan& plan, const Step& step, const PlannedStep& planned, const Scalar* weight, const Weights<Scalar>& weights,
-                   const Kernels<Scalar>& kernels) {
-        const Graph& graph = plan.graph();
-        const int out = planned.shape.out;
-        std::vector<double> scale(static_cast<std::size_t>(out), step.factor), shift(static_cast<std::size_t>(out), 0.0);
-        Scalar* bias = buffer_.data() + planned.bias;
-        const int layer_bias = graph.parameter(step.layer, "bias");
-        for (int o = 0; o < out; ++o) {
-            const auto c = static_cast<std::size_t>(o);
-            if (layer_bias >= 0) shift[c] = static_cast<double>(weights.parameter(layer_bias)[o]);
-            if (step.folded_norm >= 0) {
-                const Layer& norm = resnet::at(graph.layers, resnet::at(plan.program().norms, step.folded_norm).layer);
-                const int gamma = graph.parameter(resnet::at(plan.program().norms, step.folded_norm).layer, "weight");
-                const int beta = graph.parameter(resnet::at(plan.program().norms, step.folded_norm).layer, "bias");
-                const Scalar *mean = weights.statistics().data() + norm.statistics, *var = mean + round_up(norm.normalized, 16);
-                scale[c] *= (gamma >= 0 ? static_cast<double>(weights.parameter(gamma)[o]) : 1.0) /
-                            std::sqrt(static_cast<double>(var[o]) + static_cast<double>(norm.epsilon));
-                shift[c] = scale[c] * (shift[c] - static_cast<double>(mean[o]));
-                if (beta >= 0) shift[c] += static_cast<double>(step.factor) * static_cast<double>(weights.parameter(beta)[o]);
+    void run_tasks(const auto& weight_of) {
+        const int workers = worker_count();
+        scratch_.reserve(workers * detail::winograd_pack_scratch);
+        for_each_chunk(static_cast<Index>(tasks_.size()), workers, [&](Index chunk, int slot) {
+            const Task& task = tasks_[static_cast<std::size_t>(chunk)];
+            const PlannedStep& step = plan_[task.step];
+            const bool forward = resnet::at(plan_.program().steps, task.step).kind == StepKind::convolution;
+            const detail::Packing<Scalar> to{kernels_, step.shape, kernels_.panels(forward ? step.shape.out : step.shape.in), weight_of(task.step),
+                                             buffer_.data() + step.pack};
+            Scalar* scratch = scratch_.data() + slot * detail::winograd_pack_scratch;
+            if (step.kernel == ConvolutionKernel::winograd) {
+                forward ? detail::pack_winograd_strip(to, task.piece, scratch) : detail::pack_winograd_turned_strip(to, task.piece, scratch);
             } else {
-                shift[c] *= static_cast<double>(step.factor);
+                const int tap = resnet::at(step.table.live, task.piece);
+                const auto live = static_cast<Index>(step.table.live.size());
+                forward ? detail::pack_tap(to, tap, task.piece, live) : detail::pack_turned_tap(to, tap, task.piece, live);
             }
-            bias[o] = static_cast<Scalar>(shift[c]);
+        });
+    }
+
+    std::vector<Scalar> fold_step(const Step& step, const PlannedStep& planned, const Weights<Scalar>& weights) {
+        const Graph& graph = plan_.graph();
+        const int out = planned.shape.out;
+        const auto value = [&](int layer, std::string_view name, int channel, double otherwise) {
+            const int p = graph.parameter(layer, name);
+            return p < 0 ? otherwise : static_cast<double>(weights.parameter(p)[channel]);
+        };
+        std::vector<double> scale(static_cast<std::size_t>(out));
+        Scalar* bias = buffer_.data() + planned.bias;
+        for (int o = 0; o < out; ++o) {
+            const double factor = static_cast<double>(step.factor), layer_bias = value(step.layer, "bias", o, 0.0);
+            double s = factor, shift = factor * layer_bias;
+            if (step.folded_norm >= 0) {
+                const int norm = resnet::at(plan_.program().norms, step.folded_norm).layer;
+                const Layer& layer = resnet::at(graph.layers, norm);
+                const Scalar *mean = weights.statistics().data() + layer.statistics, *var = mean + round_up(layer.normalized, 16);
+                s *= value(norm, "weight", o, 1.0) / std::sqrt(static_cast<double>(var[o]) + static_cast<double>(layer.epsilon));
+                shift = s * (layer_bias - static_cast<double>(mean[o])) + factor * value(norm, "bias", o, 0.0);
+            }
+            resnet::at(scale, o) = s;
+            bias[o] = static_cast<Scalar>(shift);
         }
+        const Scalar* weight = weights.parameter(graph.parameter(step.layer, "weight"));
         std::vector<Scalar> folded(static_cast<std::size_t>(planned.shape.weights()));
         for (std::size_t i = 0; i < folded.size(); ++i)
             folded[i] = static_cast<Scalar>(static_cast<double>(weight[i]) * scale[i % static_cast<std::size_t>(out)]);
-        Scalar* to = buffer_.data() + planned.pack;
-        if (planned.kernel == ConvolutionKernel::im2col) {
-            std::copy(folded.begin(), folded.end(), to);
-            return;
-        }
-        const Panels panels = kernels.panels(out);
-        for (int p = 0; p < panels.count(); ++p) detail::pack_panel(planned.shape, planned.table.live, panels, p, folded.data(), to);
+        return folded;
     }
 
-    Buffer<Scalar> buffer_;
+    const Plan& plan_;
+    const Kernels<Scalar>& kernels_;
+    Buffer<Scalar> buffer_, scratch_;
     std::vector<Task> tasks_;
 };
 

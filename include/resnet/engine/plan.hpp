@@ -118,6 +118,9 @@ inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panel
         planned.table = gather_table(planned.shape, forward);
         planned.pack_elements = static_cast<Index>(planned.table.live.size()) * (forward ? planned.shape.in : planned.shape.out) * panels.padded();
         planned.pack = reserve(planned.pack_elements);
+    } else if (planned.kernel == ConvolutionKernel::winograd) {
+        planned.pack_elements = Index{36} * planned.shape.in * planned.shape.out;
+        planned.pack = reserve(planned.pack_elements);
     } else if (program_.mode == Mode::inference) {
         planned.pack_elements = planned.shape.weights();  // folded, in the master's order
         planned.pack = reserve(planned.pack_elements);

@@ -47,7 +47,7 @@ public:
         check_targets(targets, images.images, plan_->tensor(plan_->program().logits).channels);
         workspace_->reserve(images.images);
         if (packed_generation_ != weights_.generation() || stale_) {
-            packs_->pack(*plan_, weights_, kernels_);
+            packs_->pack(weights_);
             packed_generation_ = weights_.generation();
             stale_ = false;
         }
@@ -117,7 +117,7 @@ private:
         workspace_.reset();
         packs_.reset();
         plan_.emplace(std::move(graph), std::move(program), options_.plan, kernels_.panels(0));
-        packs_.emplace(*plan_);
+        packs_.emplace(*plan_, kernels_);
         workspace_.emplace(*plan_);
         planned_frozen_ = weights_.frozen();
         ranges_ = parameter_ranges(*plan_, planned_frozen_, live_);

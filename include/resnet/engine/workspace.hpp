@@ -40,6 +40,8 @@ public:
             arena_.reserve(plan_->arena_elements(images));
             partial_sums_.reserve(partial_sums_needed(*plan_, images));
             partial_weights_.reserve(partial_weights_needed(*plan_, images));
+            winograd_.reserve(winograd_needed(*plan_, images));
+            zeros_.reserve(Index{plan_->block()} * plan_->widest_tensor());
             capacity_ = images;
         }
         scratch_stride_ = std::max(scratch_stride_, scratch_needed<Scalar>(*plan_));
@@ -60,19 +62,23 @@ public:
     /// Sums of chunks, combined in a fixed tree when all are there.
     double* partial_sums() noexcept { return partial_sums_.data(); }
     Scalar* partial_weights() noexcept { return partial_weights_.data(); }
+    /// Transformed tiles of a Winograd convolution whose weights keep still.
+    Scalar* winograd() noexcept { return winograd_.data(); }
+    /// A position of padding: zeros for a block's images and any tensor's channels.
+    const Scalar* zeros() const noexcept { return zeros_.data(); }
     std::byte* scratch(int slot) noexcept { return scratch_.data() + slot * scratch_stride_; }
 
     Buffer<Scalar>& arena() noexcept { return arena_; }
     Index bytes() const noexcept {
         return arena_.bytes() + moments_.bytes() + norms_.bytes() + coefficients_.bytes() + partial_sums_.bytes() + partial_weights_.bytes() +
-               scratch_.bytes();
+               winograd_.bytes() + zeros_.bytes() + scratch_.bytes();
     }
 
 private:
     const Plan* plan_;
     Index images_ = 0, capacity_ = 0, scratch_stride_ = 0;
     int workers_ = 0;
-    Buffer<Scalar> arena_, coefficients_, partial_weights_;
+    Buffer<Scalar> arena_, coefficients_, partial_weights_, winograd_, zeros_;
     Buffer<double> moments_, norms_, partial_sums_;
     Buffer<std::byte> scratch_;
     std::vector<Index> moment_offsets_, norm_offsets_;

@@ -11,11 +11,13 @@ namespace resnet::inline v0 {
 
 enum class Direction : std::uint8_t { forward, grad_input, grad_weight };
 
-enum class ConvolutionKernel : std::uint8_t { direct, im2col };
+enum class ConvolutionKernel : std::uint8_t { winograd, direct, im2col };
 
 /// What the caller asks of the choice; tests and benchmarks force a kernel.
 struct ChoiceOptions {
+    bool allow_winograd = true;  // off: sums are taken as the definition has them, at a higher cost
     bool allow_direct = true;
+    Index images = 128;  // that are expected in a batch
 };
 
 struct ConvolutionCandidate {
@@ -25,7 +27,23 @@ struct ConvolutionCandidate {
     std::string_view (*decline)(const ConvolutionShape&, const ChoiceOptions&);
 };
 
+/// Tiles of 4x4 outputs that cover a map.
+constexpr Extent winograd_tiles(Extent output) { return {(output.height + 3) / 4, (output.width + 3) / 4}; }
+
 namespace detail {
+constexpr std::string_view decline_winograd(const ConvolutionShape& shape, const ChoiceOptions& options) {
+    if (!options.allow_winograd) return "turned off by an option";
+    if (shape.window != Window{3, 3, 1, 1}) return "not a 3x3 kernel with stride 1 and padding 1";
+    if (shape.in % 16 != 0 || shape.out % 16 != 0 || shape.in < 32 || shape.out < 32) return "channels are not a multiple of 16, from 32 on";
+    if (shape.in > 512 || shape.out > 512) return "more than 512 channels";
+    const Index tiles = winograd_tiles(shape.output).area();
+    // Transforms cost about as much as a third of the products at 64 channels.
+    const LiveRange first = live_range(0, 1, 1, shape.input.height, shape.output.height), side = live_range(0, 1, 1, shape.input.width, shape.output.width);
+    const Index live = (2 * first.count() + shape.output.height) * (2 * side.count() + shape.output.width);
+    if (tiles * 36 * 4 >= live * 3) return "live taps of this map cost less than whole tiles";
+    if (tiles * options.images < 4) return "too few tiles to pay for four times the weights";
+    return {};
+}
 constexpr std::string_view decline_direct(const ConvolutionShape& shape, const ChoiceOptions& options) {
     if (!options.allow_direct) return "turned off by an option";
     if (shape.window.taps() > 64) return "more than 64 taps: the lists of live taps would outgrow what they save";
@@ -34,6 +52,7 @@ constexpr std::string_view decline_direct(const ConvolutionShape& shape, const C
 constexpr std::string_view decline_nothing(const ConvolutionShape&, const ChoiceOptions&) { return {}; }
 
 inline constexpr std::array convolution_candidates{
+    ConvolutionCandidate{ConvolutionKernel::winograd, "Winograd F(4x4, 3x3)", &decline_winograd},
     ConvolutionCandidate{ConvolutionKernel::direct, "direct, live taps", &decline_direct},
     ConvolutionCandidate{ConvolutionKernel::im2col, "im2col + Eigen's product", &decline_nothing},
 };

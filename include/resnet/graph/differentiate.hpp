@@ -17,7 +17,7 @@ public:
     constexpr Differentiator(const Graph& graph, Program program, const std::vector<char>& frozen)
         : graph_{graph}, program_{std::move(program)}, frozen_{frozen},
           needs_(program_.tensors.size(), 0), gradients_(program_.tensors.size(), -1),
-          seen_(graph.layers.size(), 0) {}
+          seen_(graph.layers.size(), 0), seen_bias_(graph.layers.size(), 0) {}
 
     constexpr Program run() {
         find_needed();
@@ -77,9 +77,9 @@ private:
         step.grad_inputs[t] = gradient(tensor);
     }
 
-    constexpr Write parameter_write(int layer) {
-        const bool first = at(seen_, layer) == 0;
-        at(seen_, layer) = 1;
+    static constexpr Write parameter_write(std::vector<char>& seen, int layer) {
+        const bool first = at(seen, layer) == 0;
+        at(seen, layer) = 1;
         return first ? Write::overwrite : Write::add;
     }
 
@@ -95,7 +95,7 @@ private:
                 for (std::size_t t = 0; t < static_cast<std::size_t>(step.term_count); ++t) {
                     send(step, t);
                     if (const int norm = step.terms[t].norm; norm >= 0 && trains(at(program_.norms, norm).layer))
-                        step.grad_parameters[t] = parameter_write(at(program_.norms, norm).layer);
+                        step.grad_parameters[t] = parameter_write(seen_, at(program_.norms, norm).layer);
                 }
                 program_.steps.push_back(step);
                 return;
@@ -103,7 +103,7 @@ private:
             case StepKind::average_pool: step.kind = StepKind::average_pool_grad; break;
             case StepKind::custom:
                 step.kind = StepKind::custom_grad;
-                if (trains(step.layer)) step.grad_parameters[0] = parameter_write(step.layer);
+                if (trains(step.layer)) step.grad_parameters[0] = parameter_write(seen_, step.layer);
                 break;
             default: break;
         }
@@ -115,8 +115,9 @@ private:
         if (trains(step.layer)) {
             Step weight = step;
             weight.kind = StepKind::convolution_grad_weight;
-            weight.grad_parameters[0] = parameter_write(step.layer);
+            weight.grad_parameters[0] = parameter_write(seen_, step.layer);
             weight.bias_cancels = only_normalized(step.output);
+            if (!weight.bias_cancels) weight.grad_parameters[1] = parameter_write(seen_bias_, step.layer);
             program_.steps.push_back(weight);
         }
         step.kind = StepKind::convolution_grad_input;
@@ -142,6 +143,7 @@ private:
     std::vector<char> needs_;      // by forward tensor
     std::vector<int> gradients_;   // by forward tensor: its gradient's tensor
     std::vector<char> seen_;       // by layer: its parameters have a gradient already
+    std::vector<char> seen_bias_;  // by layer of convolutions: so has its bias, which some uses leave out
 };
 
 }  // namespace detail

@@ -92,7 +92,8 @@ struct Step {
     int grad_output = -1;
     std::array<int, 2> grad_inputs{-1, -1};
     std::array<Write, 2> writes{};
-    // Gradients of the layer's parameters ([0]), or of each term's batch norm: a layer's first use overwrites, later ones add.
+    // Gradients of the layer's parameters ([0]; of a convolution the weight, [1] the bias), or of each term's batch norm: a layer's
+    // first use overwrites, later ones add.
     std::array<Write, 2> grad_parameters{};
     // A bias that only batch norms see: its gradient is exactly zero, and nothing is computed.
     bool bias_cancels = false;

@@ -3,6 +3,7 @@
 #include <resnet/kernels/vector.inl>
 #include <resnet/kernels/convolution.inl>
 #include <resnet/kernels/weight_gradient.inl>
+#include <resnet/kernels/winograd.inl>
 #include <resnet/kernels/batch_norm.inl>
 #include <resnet/kernels/pooling.inl>
 #include <resnet/kernels/update.inl>
@@ -13,6 +14,12 @@ inline constexpr Kernels<Scalar> table{
     .widest = tile_vectors,
     .convolution = &convolution<Scalar>,
     .weight_gradient = &weight_gradient<Scalar>,
+    .winograd_input = &winograd_input<Scalar>,
+    .winograd_output = &winograd_output<Scalar>,
+    .winograd_grad_output = &winograd_grad_output<Scalar>,
+    .winograd_weight = &winograd_weight<Scalar>,
+    .winograd_grad_weight = &winograd_grad_weight<Scalar>,
+    .matrix_product = &matrix_product<Scalar>,
     .channel_moments = &channel_moments<Scalar>,
     .pointwise = &pointwise<Scalar>,
     .pointwise_grad_sums = &pointwise_grad_sums<Scalar>,

@@ -9,10 +9,9 @@ struct Tap {
 template <class Scalar>
 struct TileTarget {
     Scalar* output;
-    const Scalar* residual;  // same stride as output, or null
-    Index stride;            // elements from row to row
-    const Scalar* bias;      // or null
-    bool load;               // start from what is in output
+    const Scalar* start;  // what the sums begin with, or null: the residual, or what an earlier depth block left in output
+    Index stride;         // elements from row to row, of both
+    const Scalar* bias;   // or null
     bool relu;
 };
 
@@ -25,18 +24,14 @@ void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, 
     constexpr int lanes = Vector<Scalar>::lanes;
 
     Packet sum[Rows][Vectors];
-    if (target.load) {
+    RESNET_UNROLL for (int v = 0; v < Vectors; ++v) {
+        const Packet bias = target.bias != nullptr ? *reinterpret_cast<const Packet*>(target.bias + v * lanes) : Packet{};
+        RESNET_UNROLL for (int r = 0; r < Rows; ++r) sum[r][v] = bias;
+    }
+    if (target.start != nullptr) {
         RESNET_UNROLL for (int r = 0; r < Rows; ++r) {
             RESNET_UNROLL for (int v = 0; v < Vectors; ++v)
-                sum[r][v] = *reinterpret_cast<const Unaligned*>(target.output + r * target.stride + v * lanes);
-        }
-    } else if (target.bias != nullptr) {
-        RESNET_UNROLL for (int r = 0; r < Rows; ++r) {
-            RESNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = *reinterpret_cast<const Packet*>(target.bias + v * lanes);
-        }
-    } else {
-        RESNET_UNROLL for (int r = 0; r < Rows; ++r) {
-            RESNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = Packet{};
+                sum[r][v] += *reinterpret_cast<const Unaligned*>(target.start + r * target.stride + v * lanes);
         }
     }
     for (int t = 0; t < count; ++t) {
@@ -49,12 +44,6 @@ void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, 
                 const Scalar x = a[r * input_stride + k];
                 RESNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] += b[v] * x;
             }
-        }
-    }
-    if (target.residual != nullptr) {
-        RESNET_UNROLL for (int r = 0; r < Rows; ++r) {
-            RESNET_UNROLL for (int v = 0; v < Vectors; ++v)
-                sum[r][v] += *reinterpret_cast<const Unaligned*>(target.residual + r * target.stride + v * lanes);
         }
     }
     if (target.relu) {  // a NaN stays a NaN, as in PyTorch
@@ -81,16 +70,15 @@ template <class Scalar>
 void convolution_partial_tile(ConvolutionTile<Scalar> tile, int rows, int valid, const Scalar* input, Index input_stride, const Tap* taps,
                               int count, Index depth, const Scalar* weight, TileTarget<Scalar> target) {
     constexpr int lanes = Vector<Scalar>::lanes;
-    alignas(64) Scalar output[tile_rows * lanes] = {}, residual[tile_rows * lanes] = {};
+    alignas(64) Scalar output[tile_rows * lanes] = {}, start[tile_rows * lanes] = {};
     Scalar* const real = target.output;
     const Index stride = target.stride;
-    for (int r = 0; r < rows; ++r)
-        for (int c = 0; c < valid; ++c) {
-            if (target.load) output[r * lanes + c] = real[r * stride + c];
-            if (target.residual != nullptr) residual[r * lanes + c] = target.residual[r * stride + c];
-        }
+    if (target.start != nullptr) {
+        for (int r = 0; r < rows; ++r)
+            for (int c = 0; c < valid; ++c) start[r * lanes + c] = target.start[r * stride + c];
+        target.start = start;
+    }
     target.output = output;
-    if (target.residual != nullptr) target.residual = residual;
     target.stride = lanes;
     tile(input, input_stride, taps, count, depth, weight, target);
     for (int r = 0; r < rows; ++r)
@@ -115,7 +103,7 @@ void convolution_rows(Index rows, const Panels::Panel& panel, const Scalar* inpu
         else tile(input, input_stride, taps, count, depth, weight, target);
         input += h * input_stride;
         target.output += h * target.stride;
-        if (target.residual != nullptr) target.residual += h * target.stride;
+        if (target.start != nullptr) target.start += h * target.stride;
     }
 }
 
@@ -154,16 +142,17 @@ void convolution(const ConvolutionJob<Scalar>& job) noexcept {
                         else if (tap.weight < first_tap + taps_a_block)
                             taps[count++] = {tap.input * b * in + k, (tap.weight * in + k) * width};
                     }
-                    const bool first = before == 0 && k == 0, last = before + count == run.taps && k + piece >= in;
                     // A run without taps (all padding) is written once, with the first block.
-                    if (count == 0 && !(run.taps == 0 && first_tap == 0 && k + piece >= in)) continue;
+                    if (count == 0 && (run.taps > 0 || first_tap > 0 || k > 0)) continue;
+                    const bool first = before == 0 && k == 0, last = before + count == run.taps && (k + piece >= in || count == 0);
                     const Index offset = run.output * b * job.out + panel.first;
+                    // The residual comes first: it may lie where the output goes, and a later depth block would find sums there.
+                    const bool begun = job.accumulate || !first;
                     TileTarget<Scalar> target{
                         .output = job.output + offset,
-                        .residual = job.residual != nullptr && last ? job.residual + offset : nullptr,
+                        .start = begun ? job.output + offset : job.residual != nullptr ? job.residual + offset : nullptr,
                         .stride = output_stride,
-                        .bias = job.bias != nullptr ? job.bias + panel.first : nullptr,
-                        .load = job.accumulate || (!first && run.taps != 0),
+                        .bias = job.bias != nullptr && !begun ? job.bias + panel.first : nullptr,
                         .relu = job.relu && last,
                     };
                     const Scalar* input = job.input + run.input * b * in;
@@ -176,7 +165,7 @@ void convolution(const ConvolutionJob<Scalar>& job) noexcept {
                         convolution_rows(b, panel, input, input_stride, taps, count, depth, weight, target);
                         input += table.input_step * b * in;
                         target.output += table.output_step * b * job.out;
-                        if (target.residual != nullptr) target.residual += table.output_step * b * job.out;
+                        if (target.start != nullptr) target.start += table.output_step * b * job.out;
                     }
                 }
     }

@@ -56,7 +56,8 @@ struct ConvolutionJob {
 /// grad_weight[tap][in][Out] (+)= sum over the tap's rows of input[row][in]^T grad_output[row][Out], over some blocks.
 template <class Scalar>
 struct WeightGradientJob {
-    const TapRuns* tap = nullptr;
+    const GatherRun* runs = nullptr;  // of the tap
+    Index run_count = 0;
     int input_step = 1;
     int first_in = 0, last_in = 0;   // input channels of this chunk
     int in = 0, out = 0;
@@ -68,6 +69,28 @@ struct WeightGradientJob {
     const Scalar* grad_output = nullptr;
     Scalar* grad_weight = nullptr;    // of the tap: [In][Out]
     bool accumulate = false;
+};
+
+/// The last step of a Winograd tile: 36 products, `stride` apart, to 4x4 outputs of b images.
+template <class Scalar>
+struct WinogradOutputJob {
+    const Scalar* products = nullptr;  // [36] x [b][C]
+    Index stride = 0;
+    int images = 0, channels = 0;
+    const Scalar* bias = nullptr;
+    bool accumulate = false, relu = false;
+    Scalar* output[16] = {};          // [b][C] each, or null beyond the edge
+    const Scalar* residual[16] = {};
+};
+
+/// output[rows][Out] = input[rows][In] * packed weights, In at most a depth block.
+template <class Scalar>
+struct MatrixProductJob {
+    Index rows = 0;
+    int in = 0, out = 0, first_panel = 0, last_panel = 0;
+    const Scalar* input = nullptr;
+    const Scalar* weight = nullptr;
+    Scalar* output = nullptr;
 };
 
 /// relu(sum of scale_t * x_t + shift) over rows of C channels.

@@ -23,6 +23,12 @@ struct Kernels {
     int lanes, widest;  // of panels
     void (*convolution)(const ConvolutionJob<Scalar>&) noexcept;
     void (*weight_gradient)(const WeightGradientJob<Scalar>&) noexcept;
+    void (*winograd_input)(const Scalar* const* rows, Index count, Scalar* v, Index stride) noexcept;
+    void (*winograd_output)(const WinogradOutputJob<Scalar>&) noexcept;
+    void (*winograd_grad_output)(const Scalar* const* rows, Index count, Scalar* m, Index stride) noexcept;
+    void (*winograd_weight)(const Scalar* const* taps, Index count, Scalar* u, Index stride) noexcept;
+    void (*winograd_grad_weight)(const Scalar* u, Index stride, Index count, Scalar* const* taps, bool add) noexcept;
+    void (*matrix_product)(const MatrixProductJob<Scalar>&) noexcept;
     void (*channel_moments)(const Scalar* x, Index rows, Index stride, int channels, double* mean, double* squares) noexcept;
     void (*pointwise)(const PointwiseJob<Scalar>&) noexcept;
     void (*pointwise_grad_sums)(const PointwiseGradJob<Scalar>&) noexcept;

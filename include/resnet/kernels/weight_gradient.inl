@@ -17,7 +17,7 @@ void weight_gradient_tile(const WeightGradientJob<Scalar>& job, const Scalar* in
     const bool merged = b == 1 || job.input_step == 1;
     const Index step = b == 1 ? Index{job.input_step} * job.in : job.in;
     for (Index i = first_run; i < last_run; ++i) {
-        const GatherRun& run = job.tap->runs[static_cast<std::size_t>(i)];
+        const GatherRun& run = job.runs[i];
         const Scalar* x = input + run.input * b * job.in;
         const Scalar* g = grad_output + run.output * b * job.out;
         const int matrices = merged ? 1 : run.count;
@@ -92,16 +92,15 @@ void weight_gradient(const WeightGradientJob<Scalar>& job) noexcept {
     // Groups of runs whose rows stay in the first-level cache while all tiles of a panel go over them.
     constexpr Index group_rows = 128;
     const Panels panels{job.out, Vector<Scalar>::lanes, tile_vectors};
-    const Index runs = static_cast<Index>(job.tap->runs.size());
-    bool load = job.accumulate;
+        bool load = job.accumulate;
     for (Index block = job.first_block; block < job.last_block; ++block) {
         const Index first_image = block * job.block, b = std::min<Index>(job.block, job.images - first_image);
         const Scalar* input = job.input + first_image * job.input_positions * job.in;
         const Scalar* grad_output = job.grad_output + first_image * job.output_positions * job.out;
-        for (Index first = 0; first < runs;) {
+        for (Index first = 0; first < job.run_count;) {
             Index last = first, rows = 0;
-            do rows += job.tap->runs[static_cast<std::size_t>(last++)].count * b;
-            while (last < runs && rows + job.tap->runs[static_cast<std::size_t>(last)].count * b <= group_rows);
+            do rows += job.runs[last++].count * b;
+            while (last < job.run_count && rows + job.runs[last].count * b <= group_rows);
             for (int p = 0; p < panels.count(); ++p) weight_gradient_panel(job, panels[p], input, grad_output, b, first, last, load);
             load = true;
             first = last;

@@ -1,0 +1,301 @@
+// Convolutions by Winograd's F(4x4, 3x3): which tiles, in what order, where the transforms lie. The transforms are kernels/winograd.inl.
+//
+// A row of a product is one tile of one image. Small weights (up to 128x128 channels) go through tile groups that fit a worker's
+// second-level cache: transform, 36 products, transform back, all by one worker. Larger weights stay still instead: a group of blocks is
+// transformed, then each product (or part of its output channels) is multiplied for all of the group's rows, then transformed back.
+#pragma once
+
+#include <algorithm>
+
+#include <resnet/engine/moments.hpp>
+#include <resnet/engine/run.hpp>
+
+namespace resnet::inline v0 {
+
+namespace detail {
+
+inline constexpr int winograd_products = 36;
+
+/// Rows of transformed tiles: row r, product p lies at data + p * stride + r * channels.
+template <class Scalar>
+struct WinogradRows {
+    Scalar* data = nullptr;
+    Index stride = 0;
+    int channels = 0;
+};
+/// A little more than the rows: powers of two between products would meet in the same sets of the caches.
+constexpr Index winograd_stride(Index rows, int channels) { return rows * channels + 16; }
+
+/// One block's map in tiles.
+template <class Scalar>
+class WinogradMap {
+public:
+    WinogradMap(Scalar* data, Extent extent, int images, int channels, const Scalar* zeros)
+        : data_{data}, zeros_{zeros}, extent_{extent}, tiles_{winograd_tiles(extent)}, images_{images}, channels_{channels} {}
+
+    Index tiles() const { return tiles_.area(); }
+    Index row_length() const { return Index{images_} * channels_; }
+
+    /// The size x size positions from (4 tile row + shift, 4 tile column + shift) on; `outside` stands for those beyond the map.
+    template <class Pointer>
+    void positions(Index tile, int size, int shift, Pointer outside, Pointer* rows) const {
+        const int y0 = static_cast<int>(tile / tiles_.width) * 4 + shift, x0 = static_cast<int>(tile % tiles_.width) * 4 + shift;
+        for (int y = y0; y < y0 + size; ++y)
+            for (int x = x0; x < x0 + size; ++x) {
+                const bool inside = y >= 0 && y < extent_.height && x >= 0 && x < extent_.width;
+                *rows++ = inside ? data_ + (Index{y} * extent_.width + x) * row_length() : outside;
+            }
+    }
+    const Scalar* zeros() const { return zeros_; }
+
+private:
+    Scalar* data_;
+    const Scalar* zeros_;
+    Extent extent_, tiles_;
+    int images_, channels_;
+};
+
+/// Rows of tiles before block `block`, tile `tile`, counted from the start of the batch.
+template <class Scalar>
+Index winograd_row(const Run<Scalar>& run, Index tiles, Index block, Index tile) {
+    return block * run.plan.block() * tiles + (block < run.blocks() ? tile * run.block_images(block) : 0);
+}
+
+template <class Scalar>
+void winograd_transform_input(const Run<Scalar>& run, const WinogradMap<const Scalar>& map, Index first_tile, Index last_tile, int images,
+                              Index row, const WinogradRows<Scalar>& v) {
+    const Scalar* rows[36];
+    for (Index tile = first_tile; tile < last_tile; ++tile, row += images) {
+        map.positions(tile, 6, -1, map.zeros(), rows);
+        run.kernels.winograd_input(rows, map.row_length(), v.data + row * v.channels, v.stride);
+    }
+}
+template <class Scalar>
+void winograd_transform_grad_output(const Run<Scalar>& run, const WinogradMap<const Scalar>& map, Index first_tile, Index last_tile, int images,
+                                    Index row, const WinogradRows<Scalar>& m) {
+    const Scalar* rows[16];
+    for (Index tile = first_tile; tile < last_tile; ++tile, row += images) {
+        map.positions(tile, 4, 0, map.zeros(), rows);
+        run.kernels.winograd_grad_output(rows, map.row_length(), m.data + row * m.channels, m.stride);
+    }
+}
+
+/// What a convolution does with its sums.
+template <class Scalar>
+struct WinogradEpilogue {
+    const Scalar* bias = nullptr;
+    int residual = -1;  // tensor
+    bool accumulate = false, relu = false, collects_moments = false;
+};
+
+/// A convolution of tensor `from` to tensor `to`: forward, or the gradient of the input with the turned weights.
+template <class Scalar>
+class WinogradConvolution {
+public:
+    WinogradConvolution(const Run<Scalar>& run, const PlannedStep& planned, int from, int to, const WinogradEpilogue<Scalar>& epilogue)
+        : run_{run}, from_{from}, to_{to}, in_{run.plan.tensor(from).channels}, out_{run.plan.tensor(to).channels},
+          tiles_{winograd_tiles(run.plan.tensor(to).extent)}, extent_{run.plan.tensor(to).extent}, epilogue_{epilogue},
+          weight_{run.packs.at(planned.pack)},
+          bands_{std::clamp<Index>(divide_up(wanted_chunks, run.blocks()), 1, tiles_.height)} {}
+
+    void run() const {
+        winograd_keeps_weights_still(in_, out_) ? run_stationary() : run_fused();
+        if (epilogue_.collects_moments) merge_moments(run_, to_, run_.blocks() * bands_);
+    }
+
+private:
+    struct Band {
+        Index block, first_tile, last_tile, index;
+        int images;
+    };
+    Band band(Index chunk) const {
+        const Index block = chunk / bands_, b = chunk % bands_;
+        const Index first = tiles_.height * b / bands_, last = tiles_.height * (b + 1) / bands_;
+        return {block, first * tiles_.width, last * tiles_.width, chunk, run_.block_images(block)};
+    }
+    WinogradMap<const Scalar> input(const Band& band) const {
+        return {run_.block(from_, band.block), extent_, band.images, in_, run_.workspace.zeros()};
+    }
+
+    void multiply(int product, Index rows, const WinogradRows<Scalar>& v, const WinogradRows<Scalar>& m, int first_panel, int last_panel) const {
+        run_.kernels.matrix_product({.rows = rows,
+                                     .in = in_,
+                                     .out = out_,
+                                     .first_panel = first_panel,
+                                     .last_panel = last_panel,
+                                     .input = v.data + product * v.stride,
+                                     .weight = weight_ + Index{product} * in_ * out_,
+                                     .output = m.data + product * m.stride});
+    }
+
+    void transform_output(const Band& band, Index first_tile, Index last_tile, Index row, const WinogradRows<Scalar>& m) const {
+        const WinogradMap<Scalar> output{run_.block(to_, band.block), extent_, band.images, out_, nullptr};
+        WinogradOutputJob<Scalar> job{.stride = m.stride, .images = band.images, .channels = out_, .bias = epilogue_.bias};
+        job.accumulate = epilogue_.accumulate;
+        job.relu = epilogue_.relu;
+        for (Index tile = first_tile; tile < last_tile; ++tile, row += band.images) {
+            job.products = m.data + row * out_;
+            output.positions(tile, 4, 0, static_cast<Scalar*>(nullptr), job.output);
+            if (epilogue_.residual >= 0) {
+                const WinogradMap<const Scalar> residual{run_.block(epilogue_.residual, band.block), extent_, band.images, out_, nullptr};
+                residual.positions(tile, 4, 0, static_cast<const Scalar*>(nullptr), job.residual);
+            }
+            run_.kernels.winograd_output(job);
+        }
+    }
+
+    void collect(const Band& band) const {
+        if (!epilogue_.collects_moments) return;
+        const Index first = band.first_tile / tiles_.width * 4, last = std::min<Index>(band.last_tile / tiles_.width * 4, extent_.height);
+        const Index rows = (last - first) * extent_.width * band.images;
+        const MomentsChunk part = moments_chunk(run_, to_, band.index);
+        run_.kernels.channel_moments(run_.block(to_, band.block) + first * extent_.width * band.images * out_, rows, out_, out_, part.mean,
+                                     part.squares);
+        *part.rows = static_cast<double>(rows);
+    }
+
+    void run_fused() const {
+        const int panels = run_.kernels.panels(out_).count();
+        run_.for_each_chunk(run_.blocks() * bands_, [&](Index chunk, int slot) {
+            const Band b = band(chunk);
+            const Index group = std::max<Index>(1, winograd_group_rows(in_, out_) / b.images), rows = group * b.images;
+            const WinogradRows<Scalar> v{reinterpret_cast<Scalar*>(run_.workspace.scratch(slot)), winograd_stride(rows, in_), in_};
+            const WinogradRows<Scalar> m{v.data + winograd_products * v.stride, winograd_stride(rows, out_), out_};
+            for (Index first = b.first_tile; first < b.last_tile; first += group) {
+                const Index last = std::min(first + group, b.last_tile);
+                winograd_transform_input(run_, input(b), first, last, b.images, 0, v);
+                for (int p = 0; p < winograd_products; ++p) multiply(p, (last - first) * b.images, v, m, 0, panels);
+                transform_output(b, first, last, 0, m);
+            }
+            collect(b);
+        });
+    }
+
+    void run_stationary() const {
+        const Index tiles = tiles_.area(), group = winograd_group_blocks(run_.plan, tiles);
+        const int panels = run_.kernels.panels(out_).count(), panel_groups = std::min(panels, 4);
+        for (Index first = 0; first < run_.blocks(); first += group) {
+            const Index last = std::min(first + group, run_.blocks()), origin = winograd_row(run_, tiles, first, 0);
+            const Index rows = std::min(last * run_.plan.block(), run_.images()) * tiles - origin;
+            const WinogradRows<Scalar> v{run_.workspace.winograd(), winograd_stride(rows, in_), in_};
+            const WinogradRows<Scalar> m{v.data + winograd_products * v.stride, winograd_stride(rows, out_), out_};
+            run_.for_each_chunk((last - first) * bands_, [&](Index chunk, int) {
+                const Band b = band(first * bands_ + chunk);
+                winograd_transform_input(run_, input(b), b.first_tile, b.last_tile, b.images,
+                                         winograd_row(run_, tiles, b.block, b.first_tile) - origin, v);
+            });
+            run_.for_each_chunk(winograd_products * panel_groups, [&](Index chunk, int) {
+                const int p = static_cast<int>(chunk) / panel_groups, g = static_cast<int>(chunk) % panel_groups;
+                multiply(p, rows, v, m, panels * g / panel_groups, panels * (g + 1) / panel_groups);
+            });
+            run_.for_each_chunk((last - first) * bands_, [&](Index chunk, int) {
+                const Band b = band(first * bands_ + chunk);
+                transform_output(b, b.first_tile, b.last_tile, winograd_row(run_, tiles, b.block, b.first_tile) - origin, m);
+                collect(b);
+            });
+        }
+    }
+
+    const Run<Scalar>& run_;
+    int from_, to_, in_, out_;
+    Extent tiles_, extent_;
+    WinogradEpilogue<Scalar> epilogue_;
+    const Scalar* weight_;
+    Index bands_;  // of tile rows, a block
+};
+
+/// The gradient of the weights, the exact adjoint of the forward transforms: dU = V^T dM (36 products), dW = G^T dU G.
+template <class Scalar>
+class WinogradWeightGradient {
+public:
+    WinogradWeightGradient(const Run<Scalar>& run, const Step& step)
+        : run_{run}, input_{step.terms[0].tensor}, grad_output_{step.grad_output}, in_{run.plan.tensor(input_).channels},
+          out_{run.plan.tensor(grad_output_).channels}, extent_{run.plan.tensor(input_).extent}, tiles_{winograd_tiles(extent_).area()} {}
+
+    void run(Scalar* grad_weight, bool add) const {
+        const Index elements = Index{in_} * out_ * winograd_products;
+        Scalar* u = run_.workspace.partial_weights();
+        if (winograd_keeps_weights_still(in_, out_)) run_stationary(u);
+        else run_parts(u, elements);
+        const Index parts = winograd_keeps_weights_still(in_, out_) ? 1 : winograd_parts(run_.plan, run_.images());
+        run_.for_each_chunk(in_, [&](Index i, int) {
+            for (int p = 0; p < winograd_products; ++p)
+                sum_tree(u, parts, elements, (Index{p} * in_ + i) * out_, (Index{p} * in_ + i + 1) * out_);
+            Scalar* taps[9];
+            for (int t = 0; t < 9; ++t) taps[t] = grad_weight + (Index{t} * in_ + i) * out_;
+            run_.kernels.winograd_grad_weight(u + i * out_, Index{in_} * out_, out_, taps, add);
+        });
+    }
+
+private:
+    WinogradMap<const Scalar> map(int tensor, Index block) const {
+        return {run_.block(tensor, block), extent_, run_.block_images(block), run_.plan.tensor(tensor).channels, run_.workspace.zeros()};
+    }
+    void multiply(int product, Index rows, const WinogradRows<Scalar>& v, const WinogradRows<Scalar>& m, int first_in, int last_in, Scalar* u,
+                  bool add) const {
+        const GatherRun all{.output = 0, .input = 0, .count = static_cast<std::int32_t>(rows)};
+        WeightGradientJob<Scalar> job{.runs = &all, .run_count = 1};
+        job.first_in = first_in;
+        job.last_in = last_in;
+        job.in = in_;
+        job.out = out_;
+        job.block = 1;
+        job.images = 1;
+        job.last_block = 1;
+        job.input = v.data + product * v.stride;
+        job.grad_output = m.data + product * m.stride;
+        job.grad_weight = u + Index{product} * in_ * out_;
+        job.accumulate = add;
+        run_.kernels.weight_gradient(job);
+    }
+
+    /// Parts of the batch, each with transformed weights of its own.
+    void run_parts(Scalar* u, Index elements) const {
+        const Index parts = winograd_parts(run_.plan, run_.images());
+        run_.for_each_chunk(parts, [&](Index part, int slot) {
+            bool add = false;
+            for (Index block = run_.blocks() * part / parts; block < run_.blocks() * (part + 1) / parts; ++block) {
+                const int images = run_.block_images(block);
+                const Index group = std::max<Index>(1, winograd_group_rows(in_, out_) / images), rows = group * images;
+                const WinogradRows<Scalar> v{reinterpret_cast<Scalar*>(run_.workspace.scratch(slot)), winograd_stride(rows, in_), in_};
+                const WinogradRows<Scalar> m{v.data + winograd_products * v.stride, winograd_stride(rows, out_), out_};
+                for (Index first = 0; first < tiles_; first += group) {
+                    const Index last = std::min(first + group, tiles_);
+                    winograd_transform_input(run_, map(input_, block), first, last, images, 0, v);
+                    winograd_transform_grad_output(run_, map(grad_output_, block), first, last, images, 0, m);
+                    for (int p = 0; p < winograd_products; ++p) multiply(p, (last - first) * images, v, m, 0, in_, u + part * elements, add);
+                    add = true;
+                }
+            }
+        });
+    }
+
+    void run_stationary(Scalar* u) const {
+        const Index group = winograd_group_blocks(run_.plan, tiles_);
+        constexpr int in_groups = 2;
+        for (Index first = 0; first < run_.blocks(); first += group) {
+            const Index last = std::min(first + group, run_.blocks()), origin = winograd_row(run_, tiles_, first, 0);
+            const Index rows = std::min(last * run_.plan.block(), run_.images()) * tiles_ - origin;
+            const WinogradRows<Scalar> v{run_.workspace.winograd(), winograd_stride(rows, in_), in_};
+            const WinogradRows<Scalar> m{v.data + winograd_products * v.stride, winograd_stride(rows, out_), out_};
+            run_.for_each_chunk(last - first, [&](Index chunk, int) {
+                const Index block = first + chunk, row = winograd_row(run_, tiles_, block, 0) - origin;
+                winograd_transform_input(run_, map(input_, block), 0, tiles_, run_.block_images(block), row, v);
+                winograd_transform_grad_output(run_, map(grad_output_, block), 0, tiles_, run_.block_images(block), row, m);
+            });
+            run_.for_each_chunk(winograd_products * in_groups, [&](Index chunk, int) {
+                const int p = static_cast<int>(chunk) / in_groups, g = static_cast<int>(chunk) % in_groups;
+                multiply(p, rows, v, m, in_ * g / in_groups, in_ * (g + 1) / in_groups, u, first > 0);
+            });
+        }
+    }
+
+    const Run<Scalar>& run_;
+    int input_, grad_output_, in_, out_;
+    Extent extent_;
+    Index tiles_;
+};
+
+}  // namespace detail
+
+}  // namespace resnet::inline v0
