@@ -9,7 +9,8 @@
 
 namespace resnet::inline v0 {
 
-/// The tutorial's block: two 3x3 convolutions, and a 1x1 projection on the shortcut always. All convolutions have a bias.
+/// The tutorial's block: two 3x3 convolutions, and a 1x1 projection on the shortcut always. All convolutions have a
+/// bias.
 template <int In, int Out, int Stride>
 struct ResBlk {
     Conv2d<In, Out, k3, Stride> conv1;
@@ -34,7 +35,8 @@ using Conv2dNoBias = Conv2d<In, Out, K, Options{.stride = Stride, .padding = Pad
 template <int In, int Out, int Stride = 1>
 struct CifarBasicBlock {
     static constexpr bool projects = Stride != 1 || In != Out;
-    using Shortcut = std::conditional_t<projects, Sequential<Conv2dNoBias<In, Out, k1, Stride>, BatchNorm2d<Out>>, Sequential<>>;
+    using Shortcut =
+        std::conditional_t<projects, Sequential<Conv2dNoBias<In, Out, k1, Stride>, BatchNorm2d<Out>>, Sequential<>>;
 
     Conv2dNoBias<In, Out, k3, Stride> conv1;
     BatchNorm2d<Out> bn1;
@@ -54,7 +56,8 @@ struct CifarBasicBlock {
 template <int In, int Out, int Stride = 1>
 struct BasicBlock {
     static constexpr bool projects = Stride != 1 || In != Out;
-    using Downsample = std::conditional_t<projects, Sequential<Conv2dNoBias<In, Out, k1, Stride>, BatchNorm2d<Out>>, Sequential<>>;
+    using Downsample =
+        std::conditional_t<projects, Sequential<Conv2dNoBias<In, Out, k1, Stride>, BatchNorm2d<Out>>, Sequential<>>;
 
     Conv2dNoBias<In, Out, k3, Stride> conv1;
     BatchNorm2d<Out> bn1;
@@ -75,7 +78,9 @@ template <int In, int Width, int Stride = 1>
 struct Bottleneck {
     static constexpr int out_channels = 4 * Width;
     static constexpr bool projects = Stride != 1 || In != out_channels;
-    using Downsample = std::conditional_t<projects, Sequential<Conv2dNoBias<In, out_channels, k1, Stride>, BatchNorm2d<out_channels>>, Sequential<>>;
+    using Downsample =
+        std::conditional_t<projects, Sequential<Conv2dNoBias<In, out_channels, k1, Stride>, BatchNorm2d<out_channels>>,
+                           Sequential<>>;
 
     Conv2dNoBias<In, Width, k1> conv1;
     BatchNorm2d<Width> bn1;
@@ -97,7 +102,8 @@ template <class First, class Next, std::size_t... I>
 constexpr auto stage(std::index_sequence<I...>) -> Sequential<First, std::enable_if_t<(I + 1 > 0), Next>...>;
 }  // namespace detail
 
-/// A stage of a residual network: First, which may change the extent and the channels, then Count - 1 blocks of kind Next.
+/// A stage of a residual network: First, which may change the extent and the channels, then Count - 1 blocks of kind
+/// Next.
 template <class First, class Next, std::size_t Count>
 using Stage = decltype(detail::stage<First, Next>(std::make_index_sequence<Count - 1>{}));
 

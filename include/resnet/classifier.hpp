@@ -1,4 +1,5 @@
-// A Classifier runs a trained model: batch norm folded, weights packed, const and safe to call from many threads at once.
+// A Classifier runs a trained model: batch norm folded, weights packed, const and safe to call from many threads at
+// once.
 #pragma once
 
 #include <memory>
@@ -11,20 +12,23 @@
 namespace resnet::inline v0 {
 
 struct ClassifierOptions {
-    /// How many images a call usually brings: kernels are chosen for it, and memory is there from the start. Any number works.
+    /// How many images a call usually brings: kernels are chosen for it, and memory is there from the start. Any number
+    /// works.
     Index batch = 128;
     /// The images' extent; {0, 0}: the network's usual one.
     Extent image{};
     PlanOptions plan{};
 };
 
-/// Logits of a batch, row-major [N][classes]. They stay valid as long as this object, which holds memory of its Classifier and must
-/// not outlive it. Movable only.
+/// Logits of a batch, row-major [N][classes]. They stay valid as long as this object, which holds memory of its
+/// Classifier and must not outlive it. Movable only.
 template <class Scalar>
 class Logits {
 public:
     Logits(const InferenceEngine<Scalar>& engine, std::unique_ptr<InferenceMemory<Scalar>> memory, Index images)
-        : engine_{&engine}, memory_{std::move(memory)}, images_{images} {}
+        : engine_{&engine},
+          memory_{std::move(memory)},
+          images_{images} {}
     Logits(Logits&&) noexcept = default;
     Logits& operator=(Logits&& other) noexcept {
         std::swap(engine_, other.engine_);
@@ -38,7 +42,9 @@ public:
 
     Index images() const noexcept { return images_; }
     Index classes() const noexcept { return engine_->classes(); }
-    std::span<const Scalar> values() const noexcept { return {memory_->logits.data(), static_cast<std::size_t>(images_ * classes())}; }
+    std::span<const Scalar> values() const noexcept {
+        return {memory_->logits.data(), static_cast<std::size_t>(images_ * classes())};
+    }
     operator std::span<const Scalar>() const noexcept { return values(); }  // NOLINT(google-explicit-constructor)
     /// The logits of one image.
     std::span<const Scalar> operator[](Index image) const noexcept {
@@ -51,7 +57,8 @@ private:
     Index images_;
 };
 
-/// A snapshot of a model, ready to run. An image's logits depend neither on its neighbours in the batch nor on the number of threads.
+/// A snapshot of a model, ready to run. An image's logits depend neither on its neighbours in the batch nor on the
+/// number of threads.
 ///
 ///     const resnet::Classifier classify{model};
 ///     const auto logits = classify(images);      // logits[n] is a span of classes
@@ -59,8 +66,9 @@ template <class Net, class Scalar = float>
 class Classifier {
 public:
     explicit Classifier(const Model<Net, Scalar>& model, const ClassifierOptions& options = {})
-        : engine_{std::make_unique<InferenceEngine<Scalar>>(model.weights(), trace<Net>(options.image == Extent{} ? Net::image : options.image),
-                                                            model.normalization(), plan_options(options))} {
+        : engine_{std::make_unique<InferenceEngine<Scalar>>(
+              model.weights(), trace<Net>(options.image == Extent{} ? Net::image : options.image),
+              model.normalization(), plan_options(options))} {
         engine_->reserve(options.batch);
     }
 
@@ -77,7 +85,8 @@ public:
     void operator()(const ImageView& images, std::span<Scalar> logits) const {
         check_images(images, engine_->extent());
         if (static_cast<Index>(logits.size()) != images.images * engine_->classes())
-            throw Error("logits", std::to_string(images.images * engine_->classes()) + " elements", std::to_string(logits.size()));
+            throw Error("logits", std::to_string(images.images * engine_->classes()) + " elements",
+                        std::to_string(logits.size()));
         auto memory = engine_->borrow();
         engine_->run(*memory, images, logits.data(), observe_nothing);
         engine_->give_back(std::move(memory));

@@ -31,11 +31,14 @@ int predicted_class(std::span<const Scalar> logits) {
 
 /// Classifies all images, `batch` at a time. Error where there is not one label an image, or a label is not a class.
 template <class Net, class Scalar>
-Evaluation evaluate(const Classifier<Net, Scalar>& classify, const ImageView& images, std::span<const std::uint8_t> labels, Index batch = 128) {
+Evaluation evaluate(const Classifier<Net, Scalar>& classify, const ImageView& images,
+                    std::span<const std::uint8_t> labels, Index batch = 128) {
     constexpr int classes = Model<Net, Scalar>::classes;
     check_targets(Targets{labels}, images.images, classes);
     if (batch < 1) throw Error("evaluate", "a batch of at least one image", std::to_string(batch));
-    Evaluation result{.images = images.images, .classes = classes, .confusion = std::vector<Index>(static_cast<std::size_t>(classes * classes), 0)};
+    Evaluation result{.images = images.images,
+                      .classes = classes,
+                      .confusion = std::vector<Index>(static_cast<std::size_t>(classes * classes), 0)};
     Index right = 0;
     for (Index first = 0; first < images.images; first += batch) {
         const Index count = std::min(batch, images.images - first);
@@ -45,7 +48,8 @@ Evaluation evaluate(const Classifier<Net, Scalar>& classify, const ImageView& im
             const int label = labels[static_cast<std::size_t>(first + n)], said = predicted_class(row);
             double sum = 0;
             for (const Scalar x : row) sum += std::exp(static_cast<double>(x - row[static_cast<std::size_t>(said)]));
-            result.loss += std::log(sum) - static_cast<double>(row[static_cast<std::size_t>(label)] - row[static_cast<std::size_t>(said)]);
+            result.loss += std::log(sum) - static_cast<double>(row[static_cast<std::size_t>(label)] -
+                                                               row[static_cast<std::size_t>(said)]);
             right += label == said ? 1 : 0;
             ++result.confusion[static_cast<std::size_t>(label * classes + said)];
         }

@@ -1,5 +1,6 @@
 // ResNet18 and 34 for ImageNet, in torchvision's layout and names (He et al. 2015, table 1).
-// Maps 112, 56 (after the pool), 28, 14, 7 for images of 224x224; 11,689,512 and 21,797,672 parameters with 1000 classes.
+// Maps 112, 56 (after the pool), 28, 14, 7 for images of 224x224; 11,689,512 and 21,797,672 parameters with 1000
+// classes.
 #pragma once
 
 #include <cstddef>

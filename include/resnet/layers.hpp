@@ -1,5 +1,6 @@
-// The layers a network is written with. A layer is an empty type: its options are compile-time constants, its weights lie in a Model.
-// Names and conventions are PyTorch's, except that a convolution's padding defaults to half its kernel (PyTorch's default is 0).
+// The layers a network is written with. A layer is an empty type: its options are compile-time constants, its weights
+// lie in a Model. Names and conventions are PyTorch's, except that a convolution's padding defaults to half its kernel
+// (PyTorch's default is 0).
 #pragma once
 
 #include <array>
@@ -46,16 +47,15 @@ constexpr NormOptions norm_options() { return {}; }
 constexpr NormOptions norm_options(NormOptions options) { return options; }
 }  // namespace detail
 
-/// 2-D convolution (cross-correlation, as PyTorch's): output[n,y,x,o] = bias[o] + sum over tap, i of input * weight[tap,i,o].
-/// Input N x H x W x In; output N x Ho x Wo x Out with Ho = (H + 2 padding - K) / stride + 1, rounded down.
-/// Does not compile where the input has not In channels; Error where the image is smaller than the kernel.
-/// `Conv2d<In, Out, k3>`, `<In, Out, k3, stride>`, `<In, Out, k3, stride, padding>` or `<In, Out, k3, Options{.stride = 2, .bias = false}>`.
-/// PyTorch: nn.Conv2d(In, Out, K, stride, padding, bias=bias).
+/// 2-D convolution (cross-correlation, as PyTorch's): output[n,y,x,o] = bias[o] + sum over tap, i of input *
+/// weight[tap,i,o]. Input N x H x W x In; output N x Ho x Wo x Out with Ho = (H + 2 padding - K) / stride + 1, rounded
+/// down. Does not compile where the input has not In channels; Error where the image is smaller than the kernel.
+/// `Conv2d<In, Out, k3>`, `<In, Out, k3, stride>`, `<In, Out, k3, stride, padding>` or `<In, Out, k3, Options{.stride =
+/// 2, .bias = false}>`. PyTorch: nn.Conv2d(In, Out, K, stride, padding, bias=bias).
 template <int In, int Out, Kernel K, auto... More>
 struct Conv2d {
     static constexpr Options options = detail::conv_options(More...);
-    static constexpr Window window{K.size, K.size, options.stride,
-                                   options.padding < 0 ? K.size / 2 : options.padding};
+    static constexpr Window window{K.size, K.size, options.stride, options.padding < 0 ? K.size / 2 : options.padding};
     static_assert(In > 0 && Out > 0 && K.size > 0 && options.stride > 0, "sizes of a convolution are positive");
 
     static constexpr auto parameter_specs() {
@@ -63,7 +63,7 @@ struct Conv2d {
                           ParameterSpec{"bias", Role::bias, 1, options.bias ? Out : 0}};
     }
     template <int Got>
-        requires input_channels_match<Got, In>
+    requires input_channels_match<Got, In>
     constexpr Value<Out> operator()(Value<Got> x) const {
         Node node = detail::unary(Op::conv2d, x);
         node.channels = Out;
@@ -74,9 +74,9 @@ struct Conv2d {
     }
 };
 
-/// Batch normalisation over N, H, W: (x - mean) / sqrt(var + epsilon) * weight + bias (Ioffe & Szegedy 2015, algorithm 1).
-/// Training uses the batch's mean and biased variance and moves running_mean and running_var (the unbiased variance, n / (n - 1),
-/// as PyTorch); inference uses the running ones. PyTorch: nn.BatchNorm2d(C).
+/// Batch normalisation over N, H, W: (x - mean) / sqrt(var + epsilon) * weight + bias (Ioffe & Szegedy 2015, algorithm
+/// 1). Training uses the batch's mean and biased variance and moves running_mean and running_var (the unbiased
+/// variance, n / (n - 1), as PyTorch); inference uses the running ones. PyTorch: nn.BatchNorm2d(C).
 template <int C, auto... More>
 struct BatchNorm2d {
     static constexpr NormOptions options = detail::norm_options(More...);
@@ -89,7 +89,7 @@ struct BatchNorm2d {
                           ParameterSpec{"bias", Role::norm_bias, 1, size, 1, 1, 1, 0.0}};
     }
     template <int Got>
-        requires input_channels_match<Got, C>
+    requires input_channels_match<Got, C>
     constexpr Value<C> operator()(Value<Got> x) const {
         Node node = detail::unary(Op::batch_norm, x);
         node.layer = detail::find_layer(x.graph(), *this);
@@ -97,15 +97,15 @@ struct BatchNorm2d {
     }
 };
 
-/// output[n,o] = bias[o] + sum over i of input[n,i] weight[o,i]. Takes Features only, so a forgotten pool or flatten does not compile.
-/// PyTorch: nn.Linear(In, Out).
+/// output[n,o] = bias[o] + sum over i of input[n,i] weight[o,i]. Takes Features only, so a forgotten pool or flatten
+/// does not compile. PyTorch: nn.Linear(In, Out).
 template <int In, int Out>
 struct Linear {
     static constexpr auto parameter_specs() {
         return std::array{ParameterSpec{"weight", Role::weight, 2, Out, In}, ParameterSpec{"bias", Role::bias, 1, Out}};
     }
     template <int Got>
-        requires input_features_match<Got, In>
+    requires input_features_match<Got, In>
     constexpr Features<Out> operator()(Features<Got> x) const {
         Node node = detail::unary(Op::linear, x);
         node.layer = detail::find_layer(x.graph(), *this);
@@ -177,7 +177,8 @@ constexpr auto chain_apply(const Chain<First, Rest...>& chain, X x) {
 }
 }  // namespace detail
 
-/// Each layer takes what the one before it gives; a mismatch inside points at the call and names the layer that declined.
+/// Each layer takes what the one before it gives; a mismatch inside points at the call and names the layer that
+/// declined.
 template <class X, class... Layers>
 inline constexpr bool chain_accepts = true;
 template <class X, class First, class... Rest>
@@ -195,10 +196,8 @@ struct Sequential {
     detail::Chain<Layers...> layers;
 
     template <class X>
-        requires each_layer_accepts_the_one_before<X, Layers...>
-    constexpr auto operator()(X x) const {
-        return detail::chain_apply(layers, x);
-    }
+    requires each_layer_accepts_the_one_before<X, Layers...>
+    constexpr auto operator()(X x) const { return detail::chain_apply(layers, x); }
     template <std::size_t I>
     friend constexpr const auto& get(const Sequential& self) {
         return detail::chain_get<I>(self.layers);

@@ -13,7 +13,8 @@
 
 namespace resnet::inline v0 {
 
-/// A network's shape is proved when its Model is named: the body is traced for its usual image in a constant expression.
+/// A network's shape is proved when its Model is named: the body is traced for its usual image in a constant
+/// expression.
 template <class Net>
 concept traces_its_usual_image = (trace<Net>(Net::image), true);
 
@@ -24,17 +25,19 @@ struct ParameterInfo {
     bool frozen = false;
 };
 
-/// The weights of Net, with PyTorch's names, shapes and order of elements at the surface. A value: copies are independent, and equal
-/// models have equal bits. Scalar is float, or double for tests of gradients.
+/// The weights of Net, with PyTorch's names, shapes and order of elements at the surface. A value: copies are
+/// independent, and equal models have equal bits. Scalar is float, or double for tests of gradients.
 template <class Net, class Scalar = float>
-    requires traces_its_usual_image<Net>
+requires traces_its_usual_image<Net>
 class Model {
 public:
     using Network = Net;
     static constexpr int classes = decltype(prototype<Net>(std::declval<Value<3>>()))::features;
 
     /// PyTorch's default initialisation (torchvision's where the network states it), drawn from the seed alone.
-    explicit Model(Seed seed, Normalization normalization = {}) : weights_{trace<Net>(Net::image)}, normalization_{normalization} {
+    explicit Model(Seed seed, Normalization normalization = {})
+        : weights_{trace<Net>(Net::image)},
+          normalization_{normalization} {
         Initialization method = Initialization::kaiming_uniform;
         if constexpr (requires { Net::initialization; }) method = Net::initialization;
         weights_.initialize(seed, method);
@@ -45,7 +48,8 @@ public:
         std::vector<ParameterInfo> list;
         for (const StateEntry& entry : weights_.state())
             if (entry.kind == StateEntry::Kind::parameter)
-                list.push_back({entry.name, entry.shape, at(weights_.graph().parameters, entry.index).spec.role, at(weights_.frozen(), entry.index) != 0});
+                list.push_back({entry.name, entry.shape, at(weights_.graph().parameters, entry.index).spec.role,
+                                at(weights_.frozen(), entry.index) != 0});
         return list;
     }
 
@@ -55,11 +59,14 @@ public:
     /// A copy of a parameter or buffer ("bn1.running_mean") in PyTorch's order of elements. Error for an unknown name.
     std::vector<Scalar> parameter(std::string_view name) const { return weights_.read(weights_.entry(name)); }
 
-    /// Sets a parameter or buffer from values in PyTorch's order. Error for an unknown name or another number of values.
-    void set_parameter(std::string_view name, std::span<const Scalar> values) { weights_.write(weights_.entry(name), values); }
+    /// Sets a parameter or buffer from values in PyTorch's order. Error for an unknown name or another number of
+    /// values.
+    void set_parameter(std::string_view name, std::span<const Scalar> values) {
+        weights_.write(weights_.entry(name), values);
+    }
 
-    /// Keeps the parameters whose names match ('*' any characters, '?' one) as they are in training. Batch norm's mode is
-    /// untouched, as in PyTorch. Error where nothing matches.
+    /// Keeps the parameters whose names match ('*' any characters, '?' one) as they are in training. Batch norm's mode
+    /// is untouched, as in PyTorch. Error where nothing matches.
     void freeze(std::string_view pattern) { set_frozen(pattern, 1); }
     void unfreeze(std::string_view pattern) { set_frozen(pattern, 0); }
 
@@ -73,7 +80,9 @@ public:
     const Weights<Scalar>& weights() const noexcept { return weights_; }
     Weights<Scalar>& weights() noexcept { return weights_; }
 
-    friend bool operator==(const Model& a, const Model& b) { return a.weights_ == b.weights_ && a.normalization_ == b.normalization_; }
+    friend bool operator==(const Model& a, const Model& b) {
+        return a.weights_ == b.weights_ && a.normalization_ == b.normalization_;
+    }
 
 private:
     void set_frozen(std::string_view pattern, char frozen) {
@@ -96,14 +105,16 @@ namespace detail {
 /// 11689512 -> "11,689,512".
 inline std::string grouped(Index number) {
     std::string digits = std::to_string(number);
-    for (Index i = static_cast<Index>(digits.size()) - 3; i > 0; i -= 3) digits.insert(static_cast<std::size_t>(i), ",");
+    for (Index i = static_cast<Index>(digits.size()) - 3; i > 0; i -= 3)
+        digits.insert(static_cast<std::size_t>(i), ",");
     return digits;
 }
 
-inline void summary_line(std::string& text, const std::string& name, const std::string& op, const std::string& shape, const std::string& parameters,
-                         const std::string& macs) {
+inline void summary_line(std::string& text, const std::string& name, const std::string& op, const std::string& shape,
+                         const std::string& parameters, const std::string& macs) {
     char line[160];
-    std::snprintf(line, sizeof line, "%-24s %-12s %-14s %14s %16s\n", name.c_str(), op.c_str(), shape.c_str(), parameters.c_str(), macs.c_str());
+    std::snprintf(line, sizeof line, "%-24s %-12s %-14s %14s %16s\n", name.c_str(), op.c_str(), shape.c_str(),
+                  parameters.c_str(), macs.c_str());
     text += line;
 }
 
@@ -117,14 +128,16 @@ inline std::string summary(const Graph& graph) {
         if (node.layer >= 0 && at(counted, node.layer) == 0) {
             at(counted, node.layer) = 1;
             const Layer& layer = at(graph.layers, node.layer);
-            for (int p = layer.first_parameter; p < layer.first_parameter + layer.parameters; ++p) parameters += at(graph.parameters, p).spec.size();
+            for (int p = layer.first_parameter; p < layer.first_parameter + layer.parameters; ++p)
+                parameters += at(graph.parameters, p).spec.size();
         }
         const Index cost = macs(graph, node);
         all_parameters += parameters;
         all_macs += cost;
         summary_line(text, node.layer >= 0 ? graph.layer_name(node.layer) : "",
                      std::string{node.op == Op::custom ? node.custom->name : name_of(node.op)},
-                     std::to_string(node.channels) + "x" + std::to_string(node.extent.height) + "x" + std::to_string(node.extent.width),
+                     std::to_string(node.channels) + "x" + std::to_string(node.extent.height) + "x" +
+                         std::to_string(node.extent.width),
                      parameters > 0 ? grouped(parameters) : "", cost > 0 ? grouped(cost) : "");
     }
     summary_line(text, "total", "", "", grouped(all_parameters), grouped(all_macs));
@@ -134,9 +147,7 @@ inline std::string summary(const Graph& graph) {
 }  // namespace detail
 
 template <class Net, class Scalar>
-    requires traces_its_usual_image<Net>
-std::string Model<Net, Scalar>::summary(Extent image) const {
-    return detail::summary(trace<Net>(image));
-}
+requires traces_its_usual_image<Net> std::string Model<Net, Scalar>::summary(Extent image)
+const { return detail::summary(trace<Net>(image)); }
 
 }  // namespace resnet::inline v0

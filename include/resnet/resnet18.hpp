@@ -1,5 +1,5 @@
-// The ResNet18 of the PyTorch tutorial on CIFAR-10: a stride-3 stem and four blocks, each at stride 2 with a projection.
-// Maps 10, 5, 3, 2, 1 for images of 32x32; 4,910,410 parameters with 10 classes.
+// The ResNet18 of the PyTorch tutorial on CIFAR-10: a stride-3 stem and four blocks, each at stride 2 with a
+// projection. Maps 10, 5, 3, 2, 1 for images of 32x32; 4,910,410 parameters with 10 classes.
 #pragma once
 
 #include <resnet/blocks.hpp>

@@ -13,9 +13,9 @@ namespace resnet::inline v0 {
 
 template <class Scalar>
 struct StepResult {
-    double loss = 0;                   // mean over the batch, before the update
-    double gradient_norm = 0;          // L2, before clipping
-    std::span<const Scalar> logits;    // [N][classes], valid until the next call of the trainer
+    double loss = 0;                 // mean over the batch, before the update
+    double gradient_norm = 0;        // L2, before clipping
+    std::span<const Scalar> logits;  // [N][classes], valid until the next call of the trainer
 };
 
 /// Trains `model`, which must outlive the trainer. Batches may have any size; the last of an epoch may be smaller.
@@ -23,13 +23,14 @@ struct StepResult {
 ///     resnet::Trainer trainer{model, resnet::Adam{.learning_rate = 1e-3f}};
 ///     const auto step = trainer.step(batch.images, batch.labels);
 ///
-/// Errors leave the model as it was: images or targets that do not fit, batch norm on a single value a channel (Error), a loss or
-/// gradient norm that is not finite (NotFiniteError).
+/// Errors leave the model as it was: images or targets that do not fit, batch norm on a single value a channel (Error),
+/// a loss or gradient norm that is not finite (NotFiniteError).
 template <class Net, class Scalar = float>
 class Trainer {
 public:
     Trainer(Model<Net, Scalar>& model, const OptimizerSettings& optimizer, const TrainerOptions& options = {})
-        : model_{&model}, engine_{std::make_unique<TrainingEngine<Scalar>>(model.weights(), &trace<Net>, optimizer, options)} {}
+        : model_{&model},
+          engine_{std::make_unique<TrainingEngine<Scalar>>(model.weights(), &trace<Net>, optimizer, options)} {}
 
     StepResult<Scalar> step(const ImageView& images, const Targets& targets) {
         StepResult<Scalar> result;
@@ -41,8 +42,11 @@ public:
     }
 
     /// The loss of a batch, in training mode (batch statistics).
-    double forward(const ImageView& images, const Targets& targets) { return engine_->forward(images, targets, model_->normalization(), observe_nothing); }
-    /// The gradients of the last forward; with `accumulate` they add to what is there (divide the loss yourself, as in PyTorch).
+    double forward(const ImageView& images, const Targets& targets) {
+        return engine_->forward(images, targets, model_->normalization(), observe_nothing);
+    }
+    /// The gradients of the last forward; with `accumulate` they add to what is there (divide the loss yourself, as in
+    /// PyTorch).
     void backward(bool accumulate = false) { engine_->backward(accumulate, observe_nothing); }
     /// Clips, updates the weights, commits the running statistics; returns the gradient norm.
     double apply() { return engine_->apply(); }
@@ -60,8 +64,8 @@ public:
     /// Throws Error, naming the layer, where a batch of so many images can't be trained on: ask before the first epoch.
     void check_batch(Index images, Extent extent = Net::image) { engine_->check_batch(images, extent); }
 
-    /// One step with a look at its parts: observe(step of the plan) after each, -1 when the weights are packed, plan().size() after
-    /// the update.
+    /// One step with a look at its parts: observe(step of the plan) after each, -1 when the weights are packed,
+    /// plan().size() after the update.
     void profile(const ImageView& images, const Targets& targets, const auto& observe) {
         engine_->forward(images, targets, model_->normalization(), observe);
         engine_->backward(false, observe);

@@ -1,4 +1,5 @@
-// Memory for activations, weights and packs: aligned, zeroed, and on huge pages where it is large enough to gain from them.
+// Memory for activations, weights and packs: aligned, zeroed, and on huge pages where it is large enough to gain from
+// them.
 #pragma once
 
 #include <cstddef>

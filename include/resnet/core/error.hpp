@@ -20,7 +20,10 @@ namespace resnet::inline v0 {
 class Error : public std::runtime_error {
 public:
     Error(std::string_view where, std::string_view expected, std::string_view found, std::string_view hint = {})
-        : std::runtime_error(message(where, expected, found, hint)), where_(where), expected_(expected), found_(found) {}
+        : std::runtime_error(message(where, expected, found, hint)),
+          where_(where),
+          expected_(expected),
+          found_(found) {}
 
     const std::string& where() const noexcept { return where_; }
     const std::string& expected() const noexcept { return expected_; }

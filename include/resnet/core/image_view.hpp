@@ -12,8 +12,8 @@ namespace resnet::inline v0 {
 enum class PixelType : std::uint8_t { uint8, float32, float64 };
 enum class ChannelOrder : std::uint8_t { rgb, bgr };
 
-/// N images of H x W pixels with C channels, anywhere in memory. Strides are in bytes, so any order of the axes is one view.
-/// uint8 pixels (0 ... 255) are scaled and normalised by the model; floats are taken as already normalised.
+/// N images of H x W pixels with C channels, anywhere in memory. Strides are in bytes, so any order of the axes is one
+/// view. uint8 pixels (0 ... 255) are scaled and normalised by the model; floats are taken as already normalised.
 struct ImageView {
     const void* data = nullptr;
     Index images = 0;
@@ -23,9 +23,7 @@ struct ImageView {
     Index image_stride = 0, row_stride = 0, pixel_stride = 0, channel_stride = 0;  // bytes
     ChannelOrder order = ChannelOrder::rgb;
 
-    constexpr Index element_bytes() const {
-        return type == PixelType::uint8 ? 1 : type == PixelType::float32 ? 4 : 8;
-    }
+    constexpr Index element_bytes() const { return type == PixelType::uint8 ? 1 : type == PixelType::float32 ? 4 : 8; }
     /// The images first ... first + count - 1 of this view.
     constexpr ImageView slice(Index first, Index count) const {
         ImageView part = *this;
@@ -48,16 +46,30 @@ constexpr PixelType pixel_type() {
 template <class Pixel>
 constexpr ImageView nhwc(const Pixel* data, Index images, Extent extent, int channels = 3) {
     const Index e = sizeof(Pixel);
-    return {data, images, extent, channels, detail::pixel_type<Pixel>(),
-            extent.area() * channels * e, Index{extent.width} * channels * e, channels * e, e};
+    return {data,
+            images,
+            extent,
+            channels,
+            detail::pixel_type<Pixel>(),
+            extent.area() * channels * e,
+            Index{extent.width} * channels * e,
+            channels * e,
+            e};
 }
 
 /// [N][C][H][W], planes: PyTorch, CIFAR-10's files.
 template <class Pixel>
 constexpr ImageView nchw(const Pixel* data, Index images, Extent extent, int channels = 3) {
     const Index e = sizeof(Pixel);
-    return {data, images, extent, channels, detail::pixel_type<Pixel>(),
-            extent.area() * channels * e, Index{extent.width} * e, e, extent.area() * e};
+    return {data,
+            images,
+            extent,
+            channels,
+            detail::pixel_type<Pixel>(),
+            extent.area() * channels * e,
+            Index{extent.width} * e,
+            e,
+            extent.area() * e};
 }
 
 }  // namespace resnet::inline v0

@@ -1,4 +1,5 @@
-// The one way work is shared among threads: for_each_chunk. Chunks follow from shapes, never from the number of threads, so results do not either.
+// The one way work is shared among threads: for_each_chunk. Chunks follow from shapes, never from the number of
+// threads, so results do not either.
 #pragma once
 
 #include <algorithm>
@@ -36,7 +37,8 @@ inline int worker_count() {
 
 namespace detail {
 
-/// Denormal numbers count as zero while a worker computes (they are up to a hundred times slower); the caller's mode comes back.
+/// Denormal numbers count as zero while a worker computes (they are up to a hundred times slower); the caller's mode
+/// comes back.
 class FlushDenormals {
 public:
 #if defined(__SSE2__)
@@ -69,9 +71,10 @@ void work_through(std::array<Share, max_workers>& shares, int workers, int slot,
 
 }  // namespace detail
 
-/// Calls f(chunk, slot) for chunk = 0 ... count - 1, each once, on up to `workers` threads of the caller's arena, and returns when
-/// all are done. Two calls at the same time have different slots (0 ... workers - 1): scratch memory goes by slot. A slot begins with the
-/// same chunks in every call, so what a core has in its caches is there again. f must not throw and must not call for_each_chunk.
+/// Calls f(chunk, slot) for chunk = 0 ... count - 1, each once, on up to `workers` threads of the caller's arena, and
+/// returns when all are done. Two calls at the same time have different slots (0 ... workers - 1): scratch memory goes
+/// by slot. A slot begins with the same chunks in every call, so what a core has in its caches is there again. f must
+/// not throw and must not call for_each_chunk.
 template <class F>
 void for_each_chunk(Index count, int workers, const F& f) {
     workers = static_cast<int>(std::min<Index>(std::min(workers, max_workers), count));
@@ -88,10 +91,12 @@ void for_each_chunk(Index count, int workers, const F& f) {
     }
 #if defined(RESNET_STD_THREADS)
     std::vector<std::jthread> threads;
-    for (int slot = 1; slot < workers; ++slot) threads.emplace_back([&, slot] { detail::work_through(shares, workers, slot, f); });
+    for (int slot = 1; slot < workers; ++slot)
+        threads.emplace_back([&, slot] { detail::work_through(shares, workers, slot, f); });
     detail::work_through(shares, workers, 0, f);
 #else
-    // Isolated: a thread that waits here must not take up foreign work, which could come back to the same scratch memory.
+    // Isolated: a thread that waits here must not take up foreign work, which could come back to the same scratch
+    // memory.
     tbb::this_task_arena::isolate([&] {
         tbb::parallel_for(
             0, workers, [&](int slot) { detail::work_through(shares, workers, slot, f); }, tbb::static_partitioner{});

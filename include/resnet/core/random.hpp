@@ -1,6 +1,6 @@
-// Counter-based random numbers: a value depends only on (seed, purpose, epoch, position), so any of them can be drawn at
-// any time by any thread, and a run that is resumed draws what it would have drawn.
-// Philox4x32-10, Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3". No std:: distribution: theirs differ between libraries.
+// Counter-based random numbers: a value depends only on (seed, purpose, epoch, position), so any of them can be drawn
+// at any time by any thread, and a run that is resumed draws what it would have drawn. Philox4x32-10, Salmon et al.
+// 2011, "Parallel random numbers: as easy as 1, 2, 3". No std:: distribution: theirs differ between libraries.
 #pragma once
 
 #include <array>
@@ -40,8 +40,8 @@ public:
           epoch_{epoch} {}
 
     constexpr std::array<std::uint32_t, 4> words(std::uint64_t position) const {
-        return philox({static_cast<std::uint32_t>(position), static_cast<std::uint32_t>(position >> 32), epoch_, purpose_},
-                      key_);
+        return philox(
+            {static_cast<std::uint32_t>(position), static_cast<std::uint32_t>(position >> 32), epoch_, purpose_}, key_);
     }
     constexpr std::uint64_t bits(std::uint64_t position) const {
         const auto w = words(position);

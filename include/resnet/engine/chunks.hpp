@@ -1,4 +1,5 @@
-// How a step's work is cut. Every number follows from shapes and the batch alone, so sums are taken in the same order on any number of threads.
+// How a step's work is cut. Every number follows from shapes and the batch alone, so sums are taken in the same order
+// on any number of threads.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +26,8 @@ inline ConvolutionChunks convolution_chunks(const Plan& plan, const PlannedStep&
     if (chunks.blocks >= wanted) return chunks;
     // Panels first: each worker then reads its own part of the weights; then bands of rows.
     chunks.panel_groups = std::min<Index>(panels, divide_up(wanted, chunks.blocks));
-    chunks.bands = std::clamp<Index>(divide_up(wanted, chunks.blocks * chunks.panel_groups), 1, static_cast<Index>(step.table.runs.size()));
+    chunks.bands = std::clamp<Index>(divide_up(wanted, chunks.blocks * chunks.panel_groups), 1,
+                                     static_cast<Index>(step.table.runs.size()));
     return chunks;
 }
 
@@ -42,8 +44,8 @@ inline RowChunks row_chunks(Index rows, int channels) {
     return {rows, std::max(divide_up(elements, channels), divide_up(rows, 2 * wanted_chunks))};
 }
 
-/// The gradient of a convolution's weights: parts of the batch (each with a copy of the weights, summed in a fixed tree) x taps x
-/// groups of input channels (apart, no sum).
+/// The gradient of a convolution's weights: parts of the batch (each with a copy of the weights, summed in a fixed
+/// tree) x taps x groups of input channels (apart, no sum).
 struct WeightGradientChunks {
     Index parts = 1, blocks_a_part = 1, taps = 1, in_groups = 1;
     Index count() const { return parts * taps * in_groups; }
@@ -60,7 +62,8 @@ inline WeightGradientChunks weight_gradient_chunks(const Plan& plan, const Plann
     chunks.parts = divide_up(blocks, chunks.blocks_a_part);
     if (!direct) return chunks;
     chunks.taps = static_cast<Index>(step.tap_runs.size());
-    chunks.in_groups = std::clamp<Index>(divide_up(wanted_chunks, chunks.parts * chunks.taps), 1, divide_up(step.shape.in, 16));
+    chunks.in_groups =
+        std::clamp<Index>(divide_up(wanted_chunks, chunks.parts * chunks.taps), 1, divide_up(step.shape.in, 16));
     return chunks;
 }
 
@@ -69,19 +72,27 @@ inline WeightGradientChunks weight_gradient_chunks(const Plan& plan, const Plann
 /// From 3 MiB of transformed weights on, reading them again for each group of rows costs more than keeping them still.
 constexpr bool winograd_keeps_weights_still(int in, int out) { return Index{36} * in * out * 4 > (Index{3} << 20); }
 /// Rows (tile, image) whose transforms fill about half of a 1 MiB second-level cache.
-constexpr Index winograd_group_rows(int in, int out) { return std::max<Index>(8, (Index{1} << 17) / (36 * (in + out) / 2) / 8 * 8); }
-/// Blocks that are transformed together while the weights keep still: about 256 rows, which hide the reading of a product's weights.
+constexpr Index winograd_group_rows(int in, int out) {
+    return std::max<Index>(8, (Index{1} << 17) / (36 * (in + out) / 2) / 8 * 8);
+}
+/// Blocks that are transformed together while the weights keep still: about 256 rows, which hide the reading of a
+/// product's weights.
 inline Index winograd_group_blocks(const Plan& plan, Index tiles) { return divide_up(256, tiles * plan.block()); }
 /// Parts of the batch with sums of their own for the gradient of small weights.
-inline Index winograd_parts(const Plan& plan, Index images) { return std::min<Index>(divide_up(images, plan.block()), 8); }
+inline Index winograd_parts(const Plan& plan, Index images) {
+    return std::min<Index>(divide_up(images, plan.block()), 8);
+}
 
 /// Elements of transformed tiles that workers share.
 inline Index winograd_needed(const Plan& plan, Index images) {
     Index needed = 0;
     for (int i = 0; i < plan.size(); ++i) {
-        if (plan[i].kernel != ConvolutionKernel::winograd || !winograd_keeps_weights_still(plan[i].shape.in, plan[i].shape.out)) continue;
+        if (plan[i].kernel != ConvolutionKernel::winograd ||
+            !winograd_keeps_weights_still(plan[i].shape.in, plan[i].shape.out))
+            continue;
         const Index tiles = winograd_tiles(plan[i].shape.output).area();
-        const Index rows = std::min(round_up(images, plan.block()), winograd_group_blocks(plan, tiles) * plan.block()) * tiles;
+        const Index rows =
+            std::min(round_up(images, plan.block()), winograd_group_blocks(plan, tiles) * plan.block()) * tiles;
         needed = std::max(needed, 36 * (rows * (plan[i].shape.in + plan[i].shape.out) + 32));
     }
     return needed;
@@ -97,7 +108,8 @@ inline Index partial_sums_needed(const Plan& plan, Index images) {
         const Index rows = tensor.extent.area() * images;
         Index chunks = row_chunks(rows, tensor.channels).count();
         // Blocks, or a few blocks in at most `wanted_chunks` bands altogether.
-        if (step.kind == StepKind::convolution) chunks = std::max(chunks, divide_up(images, plan.block()) + wanted_chunks);
+        if (step.kind == StepKind::convolution)
+            chunks = std::max(chunks, divide_up(images, plan.block()) + wanted_chunks);
         needed = std::max(needed, chunks * 3 * tensor.channels);
     }
     return needed;
@@ -110,7 +122,9 @@ inline Index partial_weights_needed(const Plan& plan, Index images) {
         const Step& step = at(plan.program().steps, i);
         if (step.kind == StepKind::convolution_grad_weight) {
             if (plan[i].kernel == ConvolutionKernel::winograd) {
-                const Index copies = winograd_keeps_weights_still(plan[i].shape.in, plan[i].shape.out) ? 1 : winograd_parts(plan, images);
+                const Index copies = winograd_keeps_weights_still(plan[i].shape.in, plan[i].shape.out)
+                                         ? 1
+                                         : winograd_parts(plan, images);
                 needed = std::max(needed, copies * 36 * plan[i].shape.in * plan[i].shape.out);
                 continue;
             }
@@ -119,14 +133,16 @@ inline Index partial_weights_needed(const Plan& plan, Index images) {
         } else if (step.kind == StepKind::custom_grad) {
             const Layer& layer = at(plan.graph().layers, step.layer);
             Index elements = 0;
-            for (int p = layer.first_parameter; p < layer.first_parameter + layer.parameters; ++p) elements += round_up(at(plan.graph().parameters, p).spec.size(), 16);
+            for (int p = layer.first_parameter; p < layer.first_parameter + layer.parameters; ++p)
+                elements += round_up(at(plan.graph().parameters, p).spec.size(), 16);
             needed = std::max(needed, divide_up(images, plan.block()) * elements);
         }
     }
     return needed;
 }
 
-/// Rows of im2col that are multiplied at a time, and the blocks of Eigen's product (fixed: its own follow the CPU's caches).
+/// Rows of im2col that are multiplied at a time, and the blocks of Eigen's product (fixed: its own follow the CPU's
+/// caches).
 inline constexpr Index im2col_rows = 192, product_depth = 256, product_columns = 512;
 
 /// Bytes of scratch a worker needs for any step.
@@ -138,7 +154,8 @@ Index scratch_needed(const Plan& plan) {
         if (detail::is_convolution(step.kind) && plan[i].kernel == ConvolutionKernel::im2col) {
             const Index depth = plan[i].shape.window.taps() * Index{plan[i].shape.in};
             // One tile of columns, and the two blocks that Eigen's product packs its operands into.
-            elements = std::max(elements, im2col_rows * round_up(depth, 16) + product_depth * (im2col_rows + product_columns) + 64);
+            elements = std::max(
+                elements, im2col_rows * round_up(depth, 16) + product_depth * (im2col_rows + product_columns) + 64);
         } else if (detail::is_convolution(step.kind) && plan[i].kernel == ConvolutionKernel::winograd) {
             const int in = plan[i].shape.in, out = plan[i].shape.out;
             const Index rows = std::max<Index>(winograd_group_rows(in, out), plan.block());
@@ -147,7 +164,8 @@ Index scratch_needed(const Plan& plan) {
             elements = std::max(elements, Index{plan.block()} * plan.tensor(step.output).channels);
         } else if (step.kind == StepKind::custom || step.kind == StepKind::custom_grad) {
             const Node& node = at(plan.graph().nodes, step.node);
-            elements = std::max(elements, node.custom->scratch_of(at(plan.graph().nodes, node.inputs[0]).extent, plan.block()));
+            elements = std::max(elements,
+                                node.custom->scratch_of(at(plan.graph().nodes, node.inputs[0]).extent, plan.block()));
         }
     }
     return round_up(elements * static_cast<Index>(sizeof(Scalar)), 4096) + 64;  // neighbours' scratch on other pages

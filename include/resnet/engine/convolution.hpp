@@ -1,4 +1,5 @@
-// Convolution steps: forward (with the statistics or the epilogue that the fuser asked for), gradient of the input, gradient of the weights.
+// Convolution steps: forward (with the statistics or the epilogue that the fuser asked for), gradient of the input,
+// gradient of the weights.
 #pragma once
 
 #include <resnet/engine/im2col.hpp>
@@ -15,7 +16,8 @@ struct ConvolutionChunk {
     Index block, band, first_run, last_run;
     int first_panel, last_panel;
 };
-inline ConvolutionChunk convolution_chunk(const ConvolutionChunks& chunks, const PlannedStep& planned, int panels, Index chunk) {
+inline ConvolutionChunk convolution_chunk(const ConvolutionChunks& chunks, const PlannedStep& planned, int panels,
+                                          Index chunk) {
     // Panel groups outermost: a worker's share of the chunks reads one part of the weights.
     const Index group = chunk / (chunks.blocks * chunks.bands), rest = chunk % (chunks.blocks * chunks.bands);
     const Index band = rest % chunks.bands, runs = static_cast<Index>(planned.table.runs.size());
@@ -29,21 +31,23 @@ inline ConvolutionChunk convolution_chunk(const ConvolutionChunks& chunks, const
 
 /// Statistics of what a chunk has just written, while it is in the cache.
 template <class Scalar>
-void collect_chunk(const Run<Scalar>& run, const Step& step, const PlannedStep& planned, const ConvolutionChunks& chunks,
-                   const ConvolutionChunk& chunk, const Panels& panels, const Scalar* output) {
+void collect_chunk(const Run<Scalar>& run, const Step& step, const PlannedStep& planned,
+                   const ConvolutionChunks& chunks, const ConvolutionChunk& chunk, const Panels& panels,
+                   const Scalar* output) {
     const GatherRun &first = planned.table.runs[static_cast<std::size_t>(chunk.first_run)],
                     &last = planned.table.runs[static_cast<std::size_t>(chunk.last_run - 1)];
     const Index b = run.block_images(chunk.block), rows = (last.output + last.count - first.output) * b;
     const int from = panels[chunk.first_panel].first;
     const Panels::Panel end = panels[chunk.last_panel - 1];
     const MomentsChunk part = moments_chunk(run, step.output, chunk.block * chunks.bands + chunk.band);
-    run.kernels.channel_moments(output + first.output * b * planned.shape.out + from, rows, planned.shape.out, end.first + end.valid - from,
-                                part.mean + from, part.squares + from);
+    run.kernels.channel_moments(output + first.output * b * planned.shape.out + from, rows, planned.shape.out,
+                                end.first + end.valid - from, part.mean + from, part.squares + from);
     if (chunk.first_panel == 0) *part.rows = static_cast<double>(rows);
 }
 
 template <class Scalar>
-void run_direct(const Run<Scalar>& run, const Step& step, const PlannedStep& planned, ConvolutionJob<Scalar> job, int from, int to) {
+void run_direct(const Run<Scalar>& run, const Step& step, const PlannedStep& planned, ConvolutionJob<Scalar> job,
+                int from, int to) {
     const Panels panels = run.kernels.panels(job.out);
     const ConvolutionChunks chunks = convolution_chunks(run.plan, planned, run.images(), panels.count());
     job.table = &planned.table;
@@ -93,7 +97,8 @@ void run_convolution(const Run<Scalar>& run, int index) {
     const Scalar* bias = folded ? run.packs.at(planned.bias) : run.parameter(step.layer, "bias");
     const int input = step.terms[0].tensor;
     if (planned.kernel == ConvolutionKernel::winograd) {
-        const detail::WinogradEpilogue<Scalar> epilogue{.bias = bias, .residual = step.residual, .relu = step.relu, .collects_moments = step.collects_moments};
+        const detail::WinogradEpilogue<Scalar> epilogue{
+            .bias = bias, .residual = step.residual, .relu = step.relu, .collects_moments = step.collects_moments};
         return detail::WinogradConvolution<Scalar>{run, planned, input, step.output, epilogue}.run();
     }
     if (planned.kernel == ConvolutionKernel::direct) {
@@ -105,7 +110,8 @@ void run_convolution(const Run<Scalar>& run, int index) {
         const int images = run.block_images(block);
         Scalar* output = run.block(step.output, block);
         convolution_im2col_forward(run, planned.shape, images, run.block(input, block), weight, bias,
-                                   step.residual >= 0 ? run.block(step.residual, block) : nullptr, step.relu, output, slot);
+                                   step.residual >= 0 ? run.block(step.residual, block) : nullptr, step.relu, output,
+                                   slot);
         if (!step.collects_moments) return;
         const MomentsChunk part = moments_chunk(run, step.output, block);
         const Index rows = planned.shape.output.area() * images;
@@ -121,15 +127,17 @@ void run_convolution_grad_input(const Run<Scalar>& run, int index) {
     const PlannedStep& planned = run.plan[index];
     const bool add = step.writes[0] == Write::add;
     if (planned.kernel == ConvolutionKernel::winograd)
-        return detail::WinogradConvolution<Scalar>{run, planned, step.grad_output, step.grad_inputs[0], {.accumulate = add}}.run();
+        return detail::WinogradConvolution<Scalar>{
+            run, planned, step.grad_output, step.grad_inputs[0], {.accumulate = add}}
+            .run();
     if (planned.kernel == ConvolutionKernel::direct) {
         ConvolutionJob<Scalar> job{.in = planned.shape.out, .out = planned.shape.in, .accumulate = add};
         return detail::run_direct(run, step, planned, job, step.grad_output, step.grad_inputs[0]);
     }
     const Scalar* weight = run.parameter(step.layer, "weight");
     run.for_each_chunk(run.blocks(), [&](Index block, int slot) {
-        convolution_im2col_grad_input(run, planned.shape, run.block_images(block), run.block(step.grad_output, block), weight, add,
-                                      run.block(step.grad_inputs[0], block), slot);
+        convolution_im2col_grad_input(run, planned.shape, run.block_images(block), run.block(step.grad_output, block),
+                                      weight, add, run.block(step.grad_inputs[0], block), slot);
     });
 }
 
@@ -146,24 +154,28 @@ void run_convolution_grad_weight(const Run<Scalar>& run, int index) {
     const Index elements = shape.weights();
     const int input = step.terms[0].tensor;
     const bool add = run.adds(step.grad_parameters[0]);
-    if (planned.kernel == ConvolutionKernel::winograd) return detail::WinogradWeightGradient<Scalar>{run, step}.run(grad_weight, add);
+    if (planned.kernel == ConvolutionKernel::winograd)
+        return detail::WinogradWeightGradient<Scalar>{run, step}.run(grad_weight, add);
     const WeightGradientChunks chunks = weight_gradient_chunks(run.plan, planned, run.images());
     Scalar* parts = chunks.parts > 1 ? run.workspace.partial_weights() : grad_weight;
     const bool into_gradient = chunks.parts == 1;
     run.for_each_chunk(chunks.count(), [&](Index chunk, int slot) {
         const Index part = chunk / (chunks.taps * chunks.in_groups), rest = chunk % (chunks.taps * chunks.in_groups);
-        const Index first_block = part * chunks.blocks_a_part, last_block = std::min(run.blocks(), first_block + chunks.blocks_a_part);
+        const Index first_block = part * chunks.blocks_a_part,
+                    last_block = std::min(run.blocks(), first_block + chunks.blocks_a_part);
         Scalar* to = parts + part * elements;
         if (planned.kernel == ConvolutionKernel::im2col) {
             if (!into_gradient || !add) std::fill_n(to, elements, Scalar{0});
             for (Index block = first_block; block < last_block; ++block)
-                convolution_im2col_grad_weight(run, shape, run.block_images(block), run.block(input, block), run.block(step.grad_output, block),
-                                               to, slot);
+                convolution_im2col_grad_weight(run, shape, run.block_images(block), run.block(input, block),
+                                               run.block(step.grad_output, block), to, slot);
             return;
         }
         const TapRuns& tap = planned.tap_runs[static_cast<std::size_t>(rest / chunks.in_groups)];
         const Index group = rest % chunks.in_groups;
-        WeightGradientJob<Scalar> job{.runs = tap.runs.data(), .run_count = static_cast<Index>(tap.runs.size()), .input_step = shape.window.stride};
+        WeightGradientJob<Scalar> job{.runs = tap.runs.data(),
+                                      .run_count = static_cast<Index>(tap.runs.size()),
+                                      .input_step = shape.window.stride};
         job.first_in = static_cast<int>(shape.in * group / chunks.in_groups);
         job.last_in = static_cast<int>(shape.in * (group + 1) / chunks.in_groups);
         job.in = shape.in;
@@ -187,7 +199,8 @@ void run_convolution_grad_weight(const Run<Scalar>& run, int index) {
     const Index taps = planned.kernel == ConvolutionKernel::im2col ? shape.window.taps() : chunks.taps;
     run.for_each_chunk(taps * strips, [&](Index chunk, int) {
         const Index t = chunk / strips;
-        const Index tap = planned.kernel == ConvolutionKernel::im2col ? t : planned.tap_runs[static_cast<std::size_t>(t)].tap;
+        const Index tap =
+            planned.kernel == ConvolutionKernel::im2col ? t : planned.tap_runs[static_cast<std::size_t>(t)].tap;
         const Index first = tap * a_tap + chunk % strips * strip, last = std::min((tap + 1) * a_tap, first + strip);
         detail::sum_tree(parts, chunks.parts, elements, first, last);
         for (Index i = first; i < last; ++i) grad_weight[i] = parts[i] + (add ? grad_weight[i] : Scalar{0});

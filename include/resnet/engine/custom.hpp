@@ -20,7 +20,8 @@ ImageBlock<T> image_block(const Run<Scalar>& run, int tensor, Index block) {
 template <class Scalar>
 std::array<const Scalar*, most_custom_parameters> custom_parameters(const Run<Scalar>& run, const Layer& layer) {
     std::array<const Scalar*, most_custom_parameters> pointers{};
-    for (int p = 0; p < layer.parameters; ++p) pointers[static_cast<std::size_t>(p)] = run.weights.parameter(layer.first_parameter + p);
+    for (int p = 0; p < layer.parameters; ++p)
+        pointers[static_cast<std::size_t>(p)] = run.weights.parameter(layer.first_parameter + p);
     return pointers;
 }
 
@@ -32,10 +33,11 @@ void run_custom(const Run<Scalar>& run, int index) {
     const CustomOperation& operation = *at(run.plan.graph().nodes, step.node).custom;
     const auto parameters = detail::custom_parameters(run, at(run.plan.graph().layers, step.layer));
     run.for_each_chunk(run.blocks(), [&](Index block, int slot) {
-        operation.forward(CustomForward<Scalar>{.input = detail::image_block<const Scalar>(run, step.terms[0].tensor, block),
-                                                .output = detail::image_block<Scalar>(run, step.output, block),
-                                                .parameters = parameters.data(),
-                                                .scratch = reinterpret_cast<Scalar*>(run.workspace.scratch(slot))});
+        operation.forward(
+            CustomForward<Scalar>{.input = detail::image_block<const Scalar>(run, step.terms[0].tensor, block),
+                                  .output = detail::image_block<Scalar>(run, step.output, block),
+                                  .parameters = parameters.data(),
+                                  .scratch = reinterpret_cast<Scalar*>(run.workspace.scratch(slot))});
     });
 }
 
@@ -57,7 +59,8 @@ void run_custom_grad(const Run<Scalar>& run, int index) {
         Scalar* part = parts + block * stride;
         std::fill_n(part, stride, Scalar{0});
         std::array<Scalar*, detail::most_custom_parameters> grads{};
-        for (int p = 0; p < layer.parameters; ++p) grads[static_cast<std::size_t>(p)] = part + offsets[static_cast<std::size_t>(p)];
+        for (int p = 0; p < layer.parameters; ++p)
+            grads[static_cast<std::size_t>(p)] = part + offsets[static_cast<std::size_t>(p)];
         CustomBackward<Scalar> job{.input = detail::image_block<const Scalar>(run, step.terms[0].tensor, block),
                                    .grad_output = detail::image_block<const Scalar>(run, step.grad_output, block),
                                    .grad_input = {},
@@ -66,7 +69,9 @@ void run_custom_grad(const Run<Scalar>& run, int index) {
                                    .scratch = reinterpret_cast<Scalar*>(run.workspace.scratch(slot))};
         if (step.writes[0] != Write::none) {
             job.grad_input = detail::image_block<Scalar>(run, step.grad_inputs[0], block);
-            if (step.writes[0] == Write::overwrite) std::fill_n(job.grad_input.data, run.plan.tensor(step.grad_inputs[0]).elements() * job.grad_input.images, Scalar{0});
+            if (step.writes[0] == Write::overwrite)
+                std::fill_n(job.grad_input.data,
+                            run.plan.tensor(step.grad_inputs[0]).elements() * job.grad_input.images, Scalar{0});
         }
         operation.backward(job);
     });

@@ -16,26 +16,39 @@ template <class Scalar>
 void run_step(const Run<Scalar>& run, int index) {
     switch (run.step(index).kind) {
         case StepKind::input:
-        case StepKind::loss: return;
-        case StepKind::convolution: return run_convolution(run, index);
-        case StepKind::moments: return run_moments(run, index);
-        case StepKind::pointwise: return run_pointwise(run, index);
+        case StepKind::loss:
+            return;
+        case StepKind::convolution:
+            return run_convolution(run, index);
+        case StepKind::moments:
+            return run_moments(run, index);
+        case StepKind::pointwise:
+            return run_pointwise(run, index);
         case StepKind::max_pool:
-        case StepKind::average_pool: return run_pool(run, index);
-        case StepKind::custom: return run_custom(run, index);
-        case StepKind::convolution_grad_weight: return run_convolution_grad_weight(run, index);
-        case StepKind::convolution_grad_input: return run_convolution_grad_input(run, index);
-        case StepKind::pointwise_grad: return run_pointwise_grad(run, index);
+        case StepKind::average_pool:
+            return run_pool(run, index);
+        case StepKind::custom:
+            return run_custom(run, index);
+        case StepKind::convolution_grad_weight:
+            return run_convolution_grad_weight(run, index);
+        case StepKind::convolution_grad_input:
+            return run_convolution_grad_input(run, index);
+        case StepKind::pointwise_grad:
+            return run_pointwise_grad(run, index);
         case StepKind::max_pool_grad:
-        case StepKind::average_pool_grad: return run_pool_grad(run, index);
-        case StepKind::custom_grad: return run_custom_grad(run, index);
+        case StepKind::average_pool_grad:
+            return run_pool_grad(run, index);
+        case StepKind::custom_grad:
+            return run_custom_grad(run, index);
     }
 }
 
 /// From pixels to logits. Calls observe(step) after each step.
 template <class Scalar>
-void run_forward(const Run<Scalar>& run, const ImageView& images, const Normalization& normalization, const auto& observe) {
-    const int last = run.plan.program().mode == Mode::training ? run.plan.program().first_backward - 1 : run.plan.size();
+void run_forward(const Run<Scalar>& run, const ImageView& images, const Normalization& normalization,
+                 const auto& observe) {
+    const int last =
+        run.plan.program().mode == Mode::training ? run.plan.program().first_backward - 1 : run.plan.size();
     for (int i = 0; i < last; ++i) {
         if (run.step(i).kind == StepKind::input) run_input(run, i, images, normalization);
         else run_step(run, i);

@@ -26,10 +26,13 @@ class InferenceEngine {
 public:
     using Memory = InferenceMemory<Scalar>;
 
-    InferenceEngine(const Weights<Scalar>& weights, Graph graph, const Normalization& normalization, const PlanOptions& options)
+    InferenceEngine(const Weights<Scalar>& weights, Graph graph, const Normalization& normalization,
+                    const PlanOptions& options)
         : kernels_{resnet::kernels<Scalar>(options.isa)},
           plan_{graph, fuse(graph, Mode::inference), options, kernels_.panels(0)},
-          weights_{weights}, normalization_{normalization}, packs_{plan_, kernels_} {
+          weights_{weights},
+          normalization_{normalization},
+          packs_{plan_, kernels_} {
         packs_.fold(weights_);
     }
     InferenceEngine(const InferenceEngine&) = delete;

@@ -8,7 +8,8 @@
 
 namespace resnet::inline v0 {
 
-/// (pixel / 255 - mean) / standard_deviation, a channel each, in the order red, green, blue. The default is the tutorial's.
+/// (pixel / 255 - mean) / standard_deviation, a channel each, in the order red, green, blue. The default is the
+/// tutorial's.
 struct Normalization {
     std::array<float, 3> mean{0.485f, 0.456f, 0.406f};
     std::array<float, 3> standard_deviation{0.229f, 0.224f, 0.225f};
@@ -19,14 +20,16 @@ struct Normalization {
 namespace detail {
 
 template <class Pixel, class Scalar>
-void load_block(const ImageView& view, const std::array<Scalar, 3>& scale, const std::array<Scalar, 3>& shift, int images, Scalar* to) {
+void load_block(const ImageView& view, const std::array<Scalar, 3>& scale, const std::array<Scalar, 3>& shift,
+                int images, Scalar* to) {
     const auto* base = static_cast<const std::byte*>(view.data);
     for (int y = 0; y < view.extent.height; ++y)
         for (int x = 0; x < view.extent.width; ++x)
             for (int n = 0; n < images; ++n) {
                 const std::byte* pixel = base + n * view.image_stride + y * view.row_stride + x * view.pixel_stride;
                 for (std::size_t c = 0; c < 3; ++c, ++to) {
-                    const Index channel = view.order == ChannelOrder::rgb ? static_cast<Index>(c) : static_cast<Index>(2 - c);
+                    const Index channel =
+                        view.order == ChannelOrder::rgb ? static_cast<Index>(c) : static_cast<Index>(2 - c);
                     Pixel value;
                     std::memcpy(&value, pixel + channel * view.channel_stride, sizeof value);
                     *to = static_cast<Scalar>(value) * scale[c] + shift[c];
@@ -49,7 +52,8 @@ template <class Scalar>
 void run_input(const Run<Scalar>& run, int index, const ImageView& images, const Normalization& normalization) {
     std::array<Scalar, 3> scale, shift;
     for (std::size_t c = 0; c < 3; ++c) {
-        const auto mean = static_cast<double>(normalization.mean[c]), deviation = static_cast<double>(normalization.standard_deviation[c]);
+        const auto mean = static_cast<double>(normalization.mean[c]),
+                   deviation = static_cast<double>(normalization.standard_deviation[c]);
         const bool bytes = images.type == PixelType::uint8;  // floats are normalised already
         scale[c] = bytes ? static_cast<Scalar>(1 / (255 * deviation)) : Scalar{1};
         shift[c] = bytes ? static_cast<Scalar>(-mean / deviation) : Scalar{0};
@@ -60,9 +64,12 @@ void run_input(const Run<Scalar>& run, int index, const ImageView& images, const
         const ImageView part = images.slice(block * run.plan.block(), count);
         Scalar* to = run.block(tensor, block);
         switch (images.type) {
-            case PixelType::uint8: return detail::load_block<std::uint8_t>(part, scale, shift, count, to);
-            case PixelType::float32: return detail::load_block<float>(part, scale, shift, count, to);
-            case PixelType::float64: return detail::load_block<double>(part, scale, shift, count, to);
+            case PixelType::uint8:
+                return detail::load_block<std::uint8_t>(part, scale, shift, count, to);
+            case PixelType::float32:
+                return detail::load_block<float>(part, scale, shift, count, to);
+            case PixelType::float64:
+                return detail::load_block<double>(part, scale, shift, count, to);
         }
     });
 }

@@ -1,4 +1,5 @@
-// Softmax cross entropy with label smoothing and targets that mix two labels: loss and the gradient of the logits in one pass.
+// Softmax cross entropy with label smoothing and targets that mix two labels: loss and the gradient of the logits in
+// one pass.
 #pragma once
 
 #include <cmath>
@@ -17,10 +18,12 @@ struct Targets {
     std::span<const float> weights{};               // of the first label, 0 ... 1
 
     Targets() = default;
-    Targets(std::span<const std::uint8_t> first) : labels{first} {}         // NOLINT(google-explicit-constructor)
-    Targets(const std::vector<std::uint8_t>& first) : labels{first} {}      // NOLINT(google-explicit-constructor)
+    Targets(std::span<const std::uint8_t> first) : labels{first} {}     // NOLINT(google-explicit-constructor)
+    Targets(const std::vector<std::uint8_t>& first) : labels{first} {}  // NOLINT(google-explicit-constructor)
     Targets(std::span<const std::uint8_t> first, std::span<const std::uint8_t> second, std::span<const float> weight)
-        : labels{first}, second_labels{second}, weights{weight} {}
+        : labels{first},
+          second_labels{second},
+          weights{weight} {}
 };
 
 /// Throws Error where targets do not fit the batch or the classes.
@@ -34,7 +37,8 @@ inline void check_targets(const Targets& targets, Index images, int classes) {
     for (const auto& labels : {targets.labels, targets.second_labels})
         for (std::size_t i = 0; i < labels.size(); ++i)
             if (labels[i] >= classes)
-                throw Error("targets", "labels below " + std::to_string(classes), std::to_string(labels[i]) + " for image " + std::to_string(i));
+                throw Error("targets", "labels below " + std::to_string(classes),
+                            std::to_string(labels[i]) + " for image " + std::to_string(i));
 }
 
 /// Mean loss over the batch. target = (1 - smoothing) (w onehot(label) + (1 - w) onehot(second)) + smoothing / classes
@@ -48,7 +52,8 @@ double run_loss(const Run<Scalar>& run, int index, const Targets& targets, float
     Scalar* grad = step.grad_output >= 0 ? run.workspace.tensor(step.grad_output) : nullptr;
     const RowChunks chunks = row_chunks(run.images(), classes);
     double* losses = run.workspace.partial_sums();
-    const double even = static_cast<double>(label_smoothing) / classes, share = 1.0 - static_cast<double>(label_smoothing);
+    const double even = static_cast<double>(label_smoothing) / classes,
+                 share = 1.0 - static_cast<double>(label_smoothing);
     const double images = static_cast<double>(run.images());
     run.for_each_chunk(chunks.count(), [&](Index chunk, int) {
         double total = 0;
@@ -66,7 +71,8 @@ double run_loss(const Run<Scalar>& run, int index, const Targets& targets, float
                 const double log_probability = static_cast<double>(x[c] - largest) - log_sum;
                 const double target = even + share * ((c == first ? weight : 0.0) + (c == second ? 1.0 - weight : 0.0));
                 if (target != 0) total -= target * log_probability;
-                if (grad != nullptr) grad[n * classes + c] = static_cast<Scalar>((std::exp(log_probability) - target) / images);
+                if (grad != nullptr)
+                    grad[n * classes + c] = static_cast<Scalar>((std::exp(log_probability) - target) / images);
             }
         }
         losses[chunk] = total;

@@ -47,7 +47,8 @@ void run_moments(const Run<Scalar>& run, int index) {
     const Scalar* x = run.workspace.tensor(tensor);
     run.for_each_chunk(chunks.count(), [&](Index chunk, int) {
         const MomentsChunk part = moments_chunk(run, tensor, chunk);
-        run.kernels.channel_moments(x + chunks.first(chunk) * channels, chunks.size(chunk), channels, channels, part.mean, part.squares);
+        run.kernels.channel_moments(x + chunks.first(chunk) * channels, chunks.size(chunk), channels, channels,
+                                    part.mean, part.squares);
         *part.rows = static_cast<double>(chunks.size(chunk));
     });
     merge_moments(run, tensor, chunks.count());

@@ -1,5 +1,6 @@
-// Weights in the order in which the kernels read them: panels of output channels, [panel][live tap][In][panel's channels]; for Winograd
-// [product][panel][In][panel's channels]. Packs belong to steps, since one layer may serve several; the master copy stays [tap][In][Out].
+// Weights in the order in which the kernels read them: panels of output channels, [panel][live tap][In][panel's
+// channels]; for Winograd [product][panel][In][panel's channels]. Packs belong to steps, since one layer may serve
+// several; the master copy stays [tap][In][Out].
 #pragma once
 
 #include <cmath>
@@ -15,8 +16,8 @@ namespace resnet::inline v0 {
 
 namespace detail {
 
-inline constexpr int pack_strip = 16;                 // channels that are turned together: one cache line of floats
-inline constexpr int winograd_pack_columns = 64;      // output channels of a turned strip at a time
+inline constexpr int pack_strip = 16;             // channels that are turned together: one cache line of floats
+inline constexpr int winograd_pack_columns = 64;  // output channels of a turned strip at a time
 inline constexpr Index winograd_pack_scratch = Index{36} * pack_strip * winograd_pack_columns;
 
 /// One convolution's packing: sizes, panels of the channels that the step writes, master weights, destination.
@@ -68,7 +69,8 @@ void pack_turned_tap(const Packing<Scalar>& to, int tap, Index position, Index l
                 for (int i = first; i < last; ++i) rows[o * width + i] = from[i * out + o];
         }
         if (panel.valid < width)
-            for (Index o = 0; o < out; ++o) std::fill(rows + o * width + panel.valid, rows + (o + 1) * width, Scalar{0});
+            for (Index o = 0; o < out; ++o)
+                std::fill(rows + o * width + panel.valid, rows + (o + 1) * width, Scalar{0});
     }
 }
 
@@ -84,7 +86,8 @@ void pack_winograd_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) 
             for (int t = 0; t < 9; ++t) taps[t] = to.weight + (Index{t} * in + i) * out + panel.first;
             to.kernels.winograd_weight(taps, width, scratch, width);
             for (int product = 0; product < 36; ++product)
-                std::copy_n(scratch + product * width, width, to.pack + product * in * out + panel.first * in + i * width);
+                std::copy_n(scratch + product * width, width,
+                            to.pack + product * in * out + panel.first * in + i * width);
         }
 }
 
@@ -103,7 +106,8 @@ void pack_winograd_turned_strip(const Packing<Scalar>& to, int strip, Scalar* sc
             for (Index i = 0; i < pack_strip;) {  // a strip may lie in several narrow panels
                 const Panels::Panel panel = to.panel_of(static_cast<int>(first_in + i));
                 const Index width = to.width(panel), last = std::min<Index>(pack_strip, panel.first + width - first_in);
-                Scalar* rows = to.pack + product * in * out + panel.first * out + first * width + (first_in - panel.first);
+                Scalar* rows =
+                    to.pack + product * in * out + panel.first * out + first * width + (first_in - panel.first);
                 for (Index o = 0; o < columns; ++o)
                     for (Index j = i; j < last; ++j) rows[o * width + j] = scratch[(j * 36 + product) * columns + o];
                 i = last;
@@ -117,12 +121,17 @@ void pack_winograd_turned_strip(const Packing<Scalar>& to, int strip, Scalar* sc
 template <class Scalar>
 class Packs {
 public:
-    Packs(const Plan& plan, const Kernels<Scalar>& kernels) : plan_{plan}, kernels_{kernels}, buffer_(plan.pack_elements()) {
+    Packs(const Plan& plan, const Kernels<Scalar>& kernels)
+        : plan_{plan},
+          kernels_{kernels},
+          buffer_(plan.pack_elements()) {
         for (int i = 0; i < plan.size(); ++i) {
             if (plan[i].pack < 0) continue;
-            const int pieces = plan[i].kernel == ConvolutionKernel::winograd ? static_cast<int>(divide_up(plan[i].shape.in, detail::pack_strip))
-                               : plan[i].kernel == ConvolutionKernel::direct ? static_cast<int>(plan[i].table.live.size())
-                                                                              : 0;
+            const int pieces = plan[i].kernel == ConvolutionKernel::winograd
+                                   ? static_cast<int>(divide_up(plan[i].shape.in, detail::pack_strip))
+                               : plan[i].kernel == ConvolutionKernel::direct
+                                   ? static_cast<int>(plan[i].table.live.size())
+                                   : 0;
             for (int piece = 0; piece < pieces; ++piece) tasks_.push_back({i, piece});
         }
     }
@@ -132,7 +141,9 @@ public:
 
     /// Training: packs of all forward and grad_input steps from the master weights.
     void pack(const Weights<Scalar>& weights) {
-        run_tasks([&](int step) { return weights.parameter(plan_.graph().parameter(resnet::at(plan_.program().steps, step).layer, "weight")); });
+        run_tasks([&](int step) {
+            return weights.parameter(plan_.graph().parameter(resnet::at(plan_.program().steps, step).layer, "weight"));
+        });
     }
 
     /// Inference: batch norm (running statistics) and constant factors go into weights and bias first:
@@ -161,15 +172,18 @@ private:
             const Task& task = tasks_[static_cast<std::size_t>(chunk)];
             const PlannedStep& step = plan_[task.step];
             const bool forward = resnet::at(plan_.program().steps, task.step).kind == StepKind::convolution;
-            const detail::Packing<Scalar> to{kernels_, step.shape, kernels_.panels(forward ? step.shape.out : step.shape.in), weight_of(task.step),
-                                             buffer_.data() + step.pack};
+            const detail::Packing<Scalar> to{kernels_, step.shape,
+                                             kernels_.panels(forward ? step.shape.out : step.shape.in),
+                                             weight_of(task.step), buffer_.data() + step.pack};
             Scalar* scratch = scratch_.data() + slot * detail::winograd_pack_scratch;
             if (step.kernel == ConvolutionKernel::winograd) {
-                forward ? detail::pack_winograd_strip(to, task.piece, scratch) : detail::pack_winograd_turned_strip(to, task.piece, scratch);
+                forward ? detail::pack_winograd_strip(to, task.piece, scratch)
+                        : detail::pack_winograd_turned_strip(to, task.piece, scratch);
             } else {
                 const int tap = resnet::at(step.table.live, task.piece);
                 const auto live = static_cast<Index>(step.table.live.size());
-                forward ? detail::pack_tap(to, tap, task.piece, live) : detail::pack_turned_tap(to, tap, task.piece, live);
+                forward ? detail::pack_tap(to, tap, task.piece, live)
+                        : detail::pack_turned_tap(to, tap, task.piece, live);
             }
         });
     }
@@ -189,8 +203,10 @@ private:
             if (step.folded_norm >= 0) {
                 const int norm = resnet::at(plan_.program().norms, step.folded_norm).layer;
                 const Layer& layer = resnet::at(graph.layers, norm);
-                const Scalar *mean = weights.statistics().data() + layer.statistics, *var = mean + round_up(layer.normalized, 16);
-                s *= value(norm, "weight", o, 1.0) / std::sqrt(static_cast<double>(var[o]) + static_cast<double>(layer.epsilon));
+                const Scalar *mean = weights.statistics().data() + layer.statistics,
+                             *var = mean + round_up(layer.normalized, 16);
+                s *= value(norm, "weight", o, 1.0) /
+                     std::sqrt(static_cast<double>(var[o]) + static_cast<double>(layer.epsilon));
                 shift = s * (layer_bias - static_cast<double>(mean[o])) + factor * value(norm, "bias", o, 0.0);
             }
             resnet::at(scale, o) = s;

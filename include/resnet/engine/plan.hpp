@@ -1,5 +1,5 @@
-// A Program made ready to run on this CPU: kernel, tables and packed weights of each step, and where each tensor lies in the arena.
-// A plan is independent of the batch: offsets are counted in elements an image.
+// A Program made ready to run on this CPU: kernel, tables and packed weights of each step, and where each tensor lies
+// in the arena. A plan is independent of the batch: offsets are counted in elements an image.
 #pragma once
 
 #include <algorithm>
@@ -19,12 +19,12 @@ namespace resnet::inline v0 {
 
 /// What the engine adds to a Step.
 struct PlannedStep {
-    ConvolutionShape shape{};                     // convolutions, forward and backward
+    ConvolutionShape shape{};  // convolutions, forward and backward
     ConvolutionKernel kernel = ConvolutionKernel::direct;
-    GatherTable table;                            // direct forward and grad_input
-    std::vector<TapRuns> tap_runs;                // direct grad_weight
-    Index pack = -1, pack_elements = 0;           // packed weights: offset in the pack buffer
-    Index bias = -1;                              // inference: folded bias in the pack buffer
+    GatherTable table;                   // direct forward and grad_input
+    std::vector<TapRuns> tap_runs;       // direct grad_weight
+    Index pack = -1, pack_elements = 0;  // packed weights: offset in the pack buffer
+    Index bias = -1;                     // inference: folded bias in the pack buffer
 };
 
 struct PlanOptions {
@@ -70,15 +70,17 @@ private:
 namespace detail {
 
 constexpr Direction direction_of(StepKind kind) {
-    return kind == StepKind::convolution ? Direction::forward
+    return kind == StepKind::convolution              ? Direction::forward
            : kind == StepKind::convolution_grad_input ? Direction::grad_input
                                                       : Direction::grad_weight;
 }
 constexpr bool is_convolution(StepKind kind) {
-    return kind == StepKind::convolution || kind == StepKind::convolution_grad_input || kind == StepKind::convolution_grad_weight;
+    return kind == StepKind::convolution || kind == StepKind::convolution_grad_input ||
+           kind == StepKind::convolution_grad_weight;
 }
 
-/// Enough images that even the narrowest map gives a tile its rows, and no more: a block of a wide map should not outgrow the caches.
+/// Enough images that even the narrowest map gives a tile its rows, and no more: a block of a wide map should not
+/// outgrow the caches.
 inline int default_block(const Graph& graph) {
     int narrowest = 32;
     for (const Node& node : graph.nodes)
@@ -91,11 +93,15 @@ inline int default_block(const Graph& graph) {
 }  // namespace detail
 
 inline Plan::Plan(Graph graph, Program program, const PlanOptions& options, Panels panels)
-    : graph_{std::move(graph)}, program_{std::move(program)}, options_{options}, steps_(program_.steps.size()) {
+    : graph_{std::move(graph)},
+      program_{std::move(program)},
+      options_{options},
+      steps_(program_.steps.size()) {
     block_ = options.block > 0 ? options.block : detail::default_block(graph_);
     for (const Tensor& tensor : program_.tensors) channels_ = std::max(channels_, tensor.channels);
     for (int i = 0; i < size(); ++i)
-        if (const Step& step = at(program_.steps, i); detail::is_convolution(step.kind)) plan_convolution(step, at(steps_, i), panels);
+        if (const Step& step = at(program_.steps, i); detail::is_convolution(step.kind))
+            plan_convolution(step, at(steps_, i), panels);
     place_tensors();
 }
 
@@ -116,7 +122,8 @@ inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panel
     panels.channels = forward ? planned.shape.out : planned.shape.in;
     if (planned.kernel == ConvolutionKernel::direct) {
         planned.table = gather_table(planned.shape, forward);
-        planned.pack_elements = static_cast<Index>(planned.table.live.size()) * (forward ? planned.shape.in : planned.shape.out) * panels.padded();
+        planned.pack_elements = static_cast<Index>(planned.table.live.size()) *
+                                (forward ? planned.shape.in : planned.shape.out) * panels.padded();
         planned.pack = reserve(planned.pack_elements);
     } else if (planned.kernel == ConvolutionKernel::winograd) {
         planned.pack_elements = Index{36} * planned.shape.in * planned.shape.out;
@@ -142,8 +149,10 @@ inline void Plan::place_tensors() {
     };
     std::vector<Place> places;
     for (int t = 0; t < static_cast<int>(lives.size()); ++t)
-        if (at(lives, t).last >= 0 && root(t) == t) places.push_back({t, round_up(tensor(t).elements(), 16), 0, at(lives, t)});
-    for (int t = 0; t < static_cast<int>(lives.size()); ++t)  // a chain that shares one place lives as long as all of it
+        if (at(lives, t).last >= 0 && root(t) == t)
+            places.push_back({t, round_up(tensor(t).elements(), 16), 0, at(lives, t)});
+    for (int t = 0; t < static_cast<int>(lives.size());
+         ++t)  // a chain that shares one place lives as long as all of it
         if (at(lives, t).last >= 0 && root(t) != t)
             for (Place& place : places)
                 if (place.tensor == root(t)) place.life.last = std::max(place.life.last, at(lives, t).last);
@@ -155,7 +164,8 @@ inline void Plan::place_tensors() {
             if (other.life.meets(place.life)) taken.push_back(other);
         std::sort(taken.begin(), taken.end(), [](const Place& a, const Place& b) { return a.offset < b.offset; });
         for (const Place& other : taken)
-            if (place.offset + place.size > other.offset) place.offset = std::max(place.offset, other.offset + other.size);
+            if (place.offset + place.size > other.offset)
+                place.offset = std::max(place.offset, other.offset + other.size);
         arena_ = std::max(arena_, place.offset + place.size);
         placed.push_back(place);
     }
@@ -166,7 +176,8 @@ inline void Plan::place_tensors() {
 }
 
 inline std::string Plan::print() const {
-    std::string text = "instruction set " + std::string{name_of(options_.isa)} + ", blocks of " + std::to_string(block_) + " images\n";
+    std::string text =
+        "instruction set " + std::string{name_of(options_.isa)} + ", blocks of " + std::to_string(block_) + " images\n";
     for (int i = 0; i < size(); ++i) {
         const Step& step = at(program_.steps, i);
         const PlannedStep& planned = at(steps_, i);
@@ -175,22 +186,26 @@ inline std::string Plan::print() const {
         if (step.layer >= 0) line += graph_.layer_name(step.layer);
         line.resize(std::max<std::size_t>(line.size(), 50), ' ');
         const Tensor& out = tensor(step.output);
-        line += " " + std::to_string(out.extent.height) + "x" + std::to_string(out.extent.width) + "x" + std::to_string(out.channels);
+        line += " " + std::to_string(out.extent.height) + "x" + std::to_string(out.extent.width) + "x" +
+                std::to_string(out.channels);
         if (detail::is_convolution(step.kind)) {
             const Direction direction = detail::direction_of(step.kind);
-            line += ", " + std::to_string(live_macs(planned.shape)) + " live of " + std::to_string(macs(planned.shape)) + " macs";
+            line += ", " + std::to_string(live_macs(planned.shape)) + " live of " +
+                    std::to_string(macs(planned.shape)) + " macs";
             line += ", " + std::to_string(planned.pack_elements) + " packed weights, ";
             for (const ConvolutionCandidate& candidate : convolution_candidates(direction)) {
                 if (candidate.kernel == planned.kernel) {
                     line += candidate.name;
                     break;
                 }
-                line += "(not " + std::string{candidate.name} + ": " + std::string{candidate.decline(planned.shape, options_.choice)} + ") ";
+                line += "(not " + std::string{candidate.name} + ": " +
+                        std::string{candidate.decline(planned.shape, options_.choice)} + ") ";
             }
         }
         text += line + "\n";
     }
-    text += std::to_string(arena_) + " elements of activations an image, " + std::to_string(packs_) + " of packed weights\n";
+    text += std::to_string(arena_) + " elements of activations an image, " + std::to_string(packs_) +
+            " of packed weights\n";
     return text;
 }
 

@@ -1,5 +1,5 @@
-// Pointwise steps: relu(sum of at most two terms), each batch-normalised or not, forward and backward in as few passes as there can be:
-// one forward, two backward (the sums that batch norm needs, then the gradients).
+// Pointwise steps: relu(sum of at most two terms), each batch-normalised or not, forward and backward in as few passes
+// as there can be: one forward, two backward (the sums that batch norm needs, then the gradients).
 #pragma once
 
 #include <cmath>
@@ -30,11 +30,14 @@ void term_coefficients(const Run<Scalar>& run, const Term& term, int channels, S
     double *means = run.workspace.norm_mean(term.norm), *inverse = run.workspace.norm_inverse_deviation(term.norm);
     for (int c = 0; c < channels; ++c) {
         means[c] = training ? moments[c] : static_cast<double>(running[c]);
-        const double variance = training ? moments[channels + c] / rows : static_cast<double>(running[round_up(channels, 16) + c]);
+        const double variance =
+            training ? moments[channels + c] / rows : static_cast<double>(running[round_up(channels, 16) + c]);
         inverse[c] = 1 / std::sqrt(variance + static_cast<double>(layer.epsilon));
-        const double a = static_cast<double>(term.factor) * (gamma != nullptr ? static_cast<double>(gamma[c]) : 1.0) * inverse[c];
+        const double a =
+            static_cast<double>(term.factor) * (gamma != nullptr ? static_cast<double>(gamma[c]) : 1.0) * inverse[c];
         scale[c] = static_cast<Scalar>(a);
-        shift[c] += static_cast<Scalar>((beta != nullptr ? static_cast<double>(term.factor) * static_cast<double>(beta[c]) : 0.0) - a * means[c]);
+        shift[c] += static_cast<Scalar>(
+            (beta != nullptr ? static_cast<double>(term.factor) * static_cast<double>(beta[c]) : 0.0) - a * means[c]);
     }
 }
 
@@ -58,7 +61,8 @@ void run_pointwise(const Run<Scalar>& run, int index) {
         PointwiseJob<Scalar> part = job;
         part.rows = chunks.size(chunk);
         const Index first = chunks.first(chunk) * channels;
-        for (int t = 0; t < step.term_count; ++t) part.input[t] = run.workspace.tensor(step.terms[static_cast<std::size_t>(t)].tensor) + first;
+        for (int t = 0; t < step.term_count; ++t)
+            part.input[t] = run.workspace.tensor(step.terms[static_cast<std::size_t>(t)].tensor) + first;
         part.output = run.workspace.tensor(step.output) + first;
         run.kernels.pointwise(part);
     });
@@ -105,7 +109,8 @@ void run_pointwise_grad(const Run<Scalar>& run, int index) {
     // grad x = scale (g - mean(g) - (x - mean) inverse^2 mean(g (x - mean))), with scale = factor gamma inverse.
     for (int t = 0; t < terms; ++t) {
         const Term& term = step.terms[static_cast<std::size_t>(t)];
-        Scalar *scale = run.workspace.coefficients(detail::scale_row + t), *slope = run.workspace.coefficients(detail::slope_row + t);
+        Scalar *scale = run.workspace.coefficients(detail::scale_row + t),
+               *slope = run.workspace.coefficients(detail::slope_row + t);
         Scalar* offset = run.workspace.coefficients(t == 0 ? detail::shift_row : detail::offset_row);
         job.scale[t] = scale;
         job.slope[t] = slope;
@@ -118,15 +123,18 @@ void run_pointwise_grad(const Run<Scalar>& run, int index) {
         const Scalar* gamma = run.parameter(layer, "weight");
         Scalar *grad_gamma = run.gradient(layer, "weight"), *grad_beta = run.gradient(layer, "bias");
         const bool add = run.adds(step.grad_parameters[static_cast<std::size_t>(t)]);
-        const double *inverse = run.workspace.norm_inverse_deviation(term.norm), *sum_x = sums + Index{1 + t} * channels;
+        const double *inverse = run.workspace.norm_inverse_deviation(term.norm),
+                     *sum_x = sums + Index{1 + t} * channels;
         const double factor = static_cast<double>(term.factor);
         for (int c = 0; c < channels; ++c) {
             const double a = factor * (gamma != nullptr ? static_cast<double>(gamma[c]) : 1.0) * inverse[c];
             scale[c] = static_cast<Scalar>(a);
             slope[c] = static_cast<Scalar>(-a * inverse[c] * inverse[c] * sum_x[c] / rows);
             offset[c] = static_cast<Scalar>(-a * sums[c] / rows);
-            if (grad_gamma != nullptr) grad_gamma[c] = static_cast<Scalar>(factor * inverse[c] * sum_x[c]) + (add ? grad_gamma[c] : Scalar{0});
-            if (grad_beta != nullptr) grad_beta[c] = static_cast<Scalar>(factor * sums[c]) + (add ? grad_beta[c] : Scalar{0});
+            if (grad_gamma != nullptr)
+                grad_gamma[c] = static_cast<Scalar>(factor * inverse[c] * sum_x[c]) + (add ? grad_gamma[c] : Scalar{0});
+            if (grad_beta != nullptr)
+                grad_beta[c] = static_cast<Scalar>(factor * sums[c]) + (add ? grad_beta[c] : Scalar{0});
         }
     }
     if (step.writes[0] == Write::none && step.writes[1] == Write::none) return;

@@ -23,7 +23,9 @@ struct Run {
     Index images() const { return workspace.images(); }
     Index blocks() const { return divide_up(images(), plan.block()); }
     /// Images of a block: the last may have fewer.
-    int block_images(Index block) const { return static_cast<int>(std::min<Index>(plan.block(), images() - block * plan.block())); }
+    int block_images(Index block) const {
+        return static_cast<int>(std::min<Index>(plan.block(), images() - block * plan.block()));
+    }
     Index rows(int tensor) const { return plan.tensor(tensor).extent.area() * images(); }
     /// Where a block of a tensor begins.
     Scalar* block(int tensor, Index block) const {

@@ -1,4 +1,5 @@
-// Training without the network's type: forward, backward and apply of one batch. Nothing of the model changes before apply.
+// Training without the network's type: forward, backward and apply of one batch. Nothing of the model changes before
+// apply.
 #pragma once
 
 #include <cmath>
@@ -22,9 +23,14 @@ class TrainingEngine {
 public:
     using Tracer = Graph (*)(Extent);
 
-    TrainingEngine(Weights<Scalar>& weights, Tracer tracer, const OptimizerSettings& settings, const TrainerOptions& options)
-        : weights_{weights}, tracer_{tracer}, options_{options}, kernels_{resnet::kernels<Scalar>(options.plan.isa)},
-          optimizer_{settings, weights.graph().parameter_elements}, gradients_(weights.graph().parameter_elements),
+    TrainingEngine(Weights<Scalar>& weights, Tracer tracer, const OptimizerSettings& settings,
+                   const TrainerOptions& options)
+        : weights_{weights},
+          tracer_{tracer},
+          options_{options},
+          kernels_{resnet::kernels<Scalar>(options.plan.isa)},
+          optimizer_{settings, weights.graph().parameter_elements},
+          gradients_(weights.graph().parameter_elements),
           staged_statistics_(weights.graph().statistics_elements) {}
     TrainingEngine(const TrainingEngine&) = delete;
     TrainingEngine& operator=(const TrainingEngine&) = delete;
@@ -34,14 +40,16 @@ public:
         prepare(extent);
         for (const Norm& norm : plan_->program().norms)
             if (plan_->tensor(norm.tensor).extent.area() * images < 2)
-                throw Error(plan_->graph().layer_name(norm.layer), "more than one value a channel to train batch norm on",
+                throw Error(plan_->graph().layer_name(norm.layer),
+                            "more than one value a channel to train batch norm on",
                             "one (a batch of 1 image on a 1x1 map)", "drop the last batch or change the batch size");
     }
 
     /// Mean loss of a batch; running statistics are computed but kept apart. Error where images or targets do not fit;
-    /// NotFiniteError where the loss is not a number. Then the model is as it was. Calls observe(step) after each step, and
-    /// observe(-1) when the weights are packed.
-    double forward(const ImageView& images, const Targets& targets, const Normalization& normalization, const auto& observe) {
+    /// NotFiniteError where the loss is not a number. Then the model is as it was. Calls observe(step) after each step,
+    /// and observe(-1) when the weights are packed.
+    double forward(const ImageView& images, const Targets& targets, const Normalization& normalization,
+                   const auto& observe) {
         check_batch(images.images, images.extent);
         check_images(images, images.extent);
         check_targets(targets, images.images, plan_->tensor(plan_->program().logits).channels);
@@ -55,7 +63,9 @@ public:
         observe(-1);
         run_forward(run, images, normalization, observe);
         const double loss = run_loss(run, plan_->program().first_backward - 1, targets, options_.label_smoothing);
-        if (!std::isfinite(loss)) throw NotFiniteError("loss", "a finite number", std::to_string(loss), "nothing was changed; lower the learning rate?");
+        if (!std::isfinite(loss))
+            throw NotFiniteError("loss", "a finite number", std::to_string(loss),
+                                 "nothing was changed; lower the learning rate?");
         stage_statistics();
         observe(plan_->program().first_backward - 1);
         return loss;
@@ -76,7 +86,8 @@ public:
         const double norm = gradient_norm();
         if (!std::isfinite(norm)) {
             staged_ = 0;
-            throw NotFiniteError("gradient norm", "a finite number", std::to_string(norm), "nothing was changed; lower the learning rate?");
+            throw NotFiniteError("gradient norm", "a finite number", std::to_string(norm),
+                                 "nothing was changed; lower the learning rate?");
         }
         // PyTorch's clip_grad_norm_: clip / (norm + 1e-6), never above 1.
         const double clip = static_cast<double>(options_.clip_norm);
@@ -90,7 +101,8 @@ public:
     /// Of the last forward: [N][classes].
     std::span<const Scalar> logits() {
         const int tensor = plan_->program().logits;
-        return {workspace_->tensor(tensor), static_cast<std::size_t>(workspace_->images() * plan_->tensor(tensor).channels)};
+        return {workspace_->tensor(tensor),
+                static_cast<std::size_t>(workspace_->images() * plan_->tensor(tensor).channels)};
     }
 
     Optimizer<Scalar>& optimizer() noexcept { return optimizer_; }
@@ -107,11 +119,15 @@ public:
     }
 
 private:
-    Run<Scalar> run(bool accumulate) { return {*plan_, kernels_, weights_, *packs_, *workspace_, gradients_.data(), accumulate}; }
+    Run<Scalar> run(bool accumulate) {
+        return {*plan_, kernels_, weights_, *packs_, *workspace_, gradients_.data(), accumulate};
+    }
 
     /// Plans for the extent and the frozen parameters, unless that has been done.
     void prepare(Extent extent) {
-        if (plan_.has_value() && plan_->tensor(plan_->program().input).extent == extent && planned_frozen_ == weights_.frozen()) return;
+        if (plan_.has_value() && plan_->tensor(plan_->program().input).extent == extent &&
+            planned_frozen_ == weights_.frozen())
+            return;
         Graph graph = tracer_(extent);
         Program program = differentiate(graph, fuse(graph, Mode::training), weights_.frozen());
         workspace_.reset();
@@ -126,10 +142,12 @@ private:
         stale_ = true;
     }
 
-    /// running = (1 - momentum) running + momentum batch, with the unbiased variance, layer after layer in the order of their use.
+    /// running = (1 - momentum) running + momentum batch, with the unbiased variance, layer after layer in the order of
+    /// their use.
     void stage_statistics() {
         const Program& program = plan_->program();
-        if (staged_++ == 0) std::copy_n(weights_.statistics().data(), staged_statistics_.size(), staged_statistics_.data());
+        if (staged_++ == 0)
+            std::copy_n(weights_.statistics().data(), staged_statistics_.size(), staged_statistics_.data());
         for (const Norm& norm : program.norms) {
             const Layer& layer = at(plan_->graph().layers, norm.layer);
             const double* moments = workspace_->moments(plan_->tensor(norm.tensor).moments);
@@ -138,7 +156,8 @@ private:
             const double rows = static_cast<double>(plan_->tensor(norm.tensor).extent.area() * workspace_->images());
             for (int c = 0; c < layer.normalized; ++c) {
                 mean[c] = static_cast<Scalar>((1 - momentum) * static_cast<double>(mean[c]) + momentum * moments[c]);
-                var[c] = static_cast<Scalar>((1 - momentum) * static_cast<double>(var[c]) + momentum * moments[layer.normalized + c] / (rows - 1));
+                var[c] = static_cast<Scalar>((1 - momentum) * static_cast<double>(var[c]) +
+                                             momentum * moments[layer.normalized + c] / (rows - 1));
             }
         }
     }
@@ -153,7 +172,8 @@ private:
     double gradient_norm() {
         for_each_chunk(static_cast<Index>(ranges_.size()), worker_count(), [&](Index chunk, int) {
             const ParameterRange& range = ranges_[static_cast<std::size_t>(chunk)];
-            norm_parts_[static_cast<std::size_t>(chunk)] = range.live ? kernels_.sum_of_squares(gradients_.data() + range.offset, range.count) : 0.0;
+            norm_parts_[static_cast<std::size_t>(chunk)] =
+                range.live ? kernels_.sum_of_squares(gradients_.data() + range.offset, range.count) : 0.0;
         });
         detail::sum_tree(norm_parts_.data(), static_cast<Index>(norm_parts_.size()), 1, 0, 1);
         return norm_parts_.empty() ? 0.0 : std::sqrt(norm_parts_[0]);

@@ -39,12 +39,15 @@ namespace detail {
 /// '*' any number of characters, '?' one.
 constexpr bool matches(std::string_view pattern, std::string_view text) {
     if (pattern.empty()) return text.empty();
-    if (pattern.front() == '*') return matches(pattern.substr(1), text) || (!text.empty() && matches(pattern, text.substr(1)));
-    return !text.empty() && (pattern.front() == '?' || pattern.front() == text.front()) && matches(pattern.substr(1), text.substr(1));
+    if (pattern.front() == '*')
+        return matches(pattern.substr(1), text) || (!text.empty() && matches(pattern, text.substr(1)));
+    return !text.empty() && (pattern.front() == '?' || pattern.front() == text.front()) &&
+           matches(pattern.substr(1), text.substr(1));
 }
 
 /// Calls visit(position in our flat buffer, position in PyTorch's order) for every element of a parameter.
-/// Ours is [height][width][in][out], PyTorch's [out][in][height][width]; a linear layer's features are [in][height][width].
+/// Ours is [height][width][in][out], PyTorch's [out][in][height][width]; a linear layer's features are
+/// [in][height][width].
 void for_each_element(const ParameterSpec& spec, auto&& visit) {
     Index ours = 0;
     for (int y = 0; y < spec.height; ++y)
@@ -61,10 +64,14 @@ template <class Scalar>
 class Weights {
 public:
     explicit Weights(Graph graph)
-        : graph_{std::move(graph)}, parameters_(graph_.parameter_elements), statistics_(graph_.statistics_elements),
-          counters_(static_cast<std::size_t>(graph_.counters), 0), frozen_(graph_.parameters.size(), 0) {
+        : graph_{std::move(graph)},
+          parameters_(graph_.parameter_elements),
+          statistics_(graph_.statistics_elements),
+          counters_(static_cast<std::size_t>(graph_.counters), 0),
+          frozen_(graph_.parameters.size(), 0) {
         for (const Layer& layer : graph_.layers)
-            std::fill_n(statistics_.data() + layer.statistics + round_up(layer.normalized, 16), layer.normalized, Scalar{1});
+            std::fill_n(statistics_.data() + layer.statistics + round_up(layer.normalized, 16), layer.normalized,
+                        Scalar{1});
         list_state();
     }
 
@@ -72,7 +79,9 @@ public:
     const std::vector<StateEntry>& state() const noexcept { return state_; }
 
     Scalar* parameter(int index) noexcept { return parameters_.data() + at(graph_.parameters, index).offset; }
-    const Scalar* parameter(int index) const noexcept { return parameters_.data() + at(graph_.parameters, index).offset; }
+    const Scalar* parameter(int index) const noexcept {
+        return parameters_.data() + at(graph_.parameters, index).offset;
+    }
     Buffer<Scalar>& parameters() noexcept { return parameters_; }
     const Buffer<Scalar>& parameters() const noexcept { return parameters_; }
     Buffer<Scalar>& statistics() noexcept { return statistics_; }
@@ -87,7 +96,8 @@ public:
     void changed() noexcept { ++generation_; }
 
     const StateEntry& entry(std::string_view name) const {
-        const auto found = std::find_if(state_.begin(), state_.end(), [&](const StateEntry& e) { return e.name == name; });
+        const auto found =
+            std::find_if(state_.begin(), state_.end(), [&](const StateEntry& e) { return e.name == name; });
         if (found == state_.end()) throw Error("parameter", "the name of a parameter or buffer of this network", name);
         return *found;
     }
@@ -99,13 +109,16 @@ public:
             case StateEntry::Kind::parameter: {
                 const Parameter& p = at(graph_.parameters, entry.index);
                 const Scalar* from = (buffer != nullptr ? buffer : parameters_.data()) + p.offset;
-                detail::for_each_element(p.spec, [&](Index ours, Index theirs) { values[static_cast<std::size_t>(theirs)] = from[ours]; });
+                detail::for_each_element(
+                    p.spec, [&](Index ours, Index theirs) { values[static_cast<std::size_t>(theirs)] = from[ours]; });
                 break;
             }
             case StateEntry::Kind::num_batches_tracked:
-                values[0] = static_cast<Scalar>(counters_[static_cast<std::size_t>(at(graph_.layers, entry.index).counter)]);
+                values[0] =
+                    static_cast<Scalar>(counters_[static_cast<std::size_t>(at(graph_.layers, entry.index).counter)]);
                 break;
-            default: std::copy_n(statistics_.data() + statistics_offset(entry), entry.elements(), values.begin());
+            default:
+                std::copy_n(statistics_.data() + statistics_offset(entry), entry.elements(), values.begin());
         }
         return values;
     }
@@ -118,13 +131,16 @@ public:
             case StateEntry::Kind::parameter: {
                 const Parameter& p = at(graph_.parameters, entry.index);
                 Scalar* to = parameters_.data() + p.offset;
-                detail::for_each_element(p.spec, [&](Index ours, Index theirs) { to[ours] = values[static_cast<std::size_t>(theirs)]; });
+                detail::for_each_element(
+                    p.spec, [&](Index ours, Index theirs) { to[ours] = values[static_cast<std::size_t>(theirs)]; });
                 break;
             }
             case StateEntry::Kind::num_batches_tracked:
-                counters_[static_cast<std::size_t>(at(graph_.layers, entry.index).counter)] = static_cast<std::int64_t>(values[0]);
+                counters_[static_cast<std::size_t>(at(graph_.layers, entry.index).counter)] =
+                    static_cast<std::int64_t>(values[0]);
                 break;
-            default: std::copy(values.begin(), values.end(), statistics_.data() + statistics_offset(entry));
+            default:
+                std::copy(values.begin(), values.end(), statistics_.data() + statistics_offset(entry));
         }
         changed();
     }
@@ -142,22 +158,26 @@ public:
             const ParameterSpec& weight = at(graph_.parameters, at(graph_.layers, p.layer).first_parameter).spec;
             const double taps = static_cast<double>(weight.height) * weight.width;
             const double bound = 1 / std::sqrt(taps * weight.in), deviation = std::sqrt(2 / (taps * weight.out));
-            const bool normal = method == Initialization::kaiming_normal_fan_out && p.spec.role == Role::weight && p.spec.dimensions == 4;
+            const bool normal = method == Initialization::kaiming_normal_fan_out && p.spec.role == Role::weight &&
+                                p.spec.dimensions == 4;
             detail::for_each_element(p.spec, [&](Index ours, Index theirs) {
                 const auto position = static_cast<std::uint64_t>(theirs);
-                values[ours] = static_cast<Scalar>(normal ? deviation * random.normal(position) : bound * (2 * random.uniform(position) - 1));
+                values[ours] = static_cast<Scalar>(normal ? deviation * random.normal(position)
+                                                          : bound * (2 * random.uniform(position) - 1));
             });
         }
         for (const StateEntry& entry : state_)
             if (entry.kind != StateEntry::Kind::parameter)
-                write(entry, std::vector<Scalar>(static_cast<std::size_t>(entry.elements()), entry.kind == StateEntry::Kind::running_var ? Scalar{1} : Scalar{0}));
+                write(entry, std::vector<Scalar>(static_cast<std::size_t>(entry.elements()),
+                                                 entry.kind == StateEntry::Kind::running_var ? Scalar{1} : Scalar{0}));
         changed();
     }
 
     /// The same bits: parameters, statistics and counters.
     friend bool operator==(const Weights& a, const Weights& b) {
         const auto same = [](const Buffer<Scalar>& x, const Buffer<Scalar>& y) {
-            return x.size() == y.size() && (x.size() == 0 || std::memcmp(x.data(), y.data(), static_cast<std::size_t>(x.bytes())) == 0);
+            return x.size() == y.size() &&
+                   (x.size() == 0 || std::memcmp(x.data(), y.data(), static_cast<std::size_t>(x.bytes())) == 0);
         };
         return same(a.parameters_, b.parameters_) && same(a.statistics_, b.statistics_) && a.counters_ == b.counters_;
     }
@@ -173,7 +193,8 @@ private:
         for (int l = 0; l < static_cast<int>(graph_.layers.size()); ++l) {
             const Layer& layer = at(graph_.layers, l);
             for (int p = layer.first_parameter; p < layer.first_parameter + layer.parameters; ++p)
-                state_.push_back({graph_.parameter_name(p), at(graph_.parameters, p).spec.shape(), StateEntry::Kind::parameter, p});
+                state_.push_back(
+                    {graph_.parameter_name(p), at(graph_.parameters, p).spec.shape(), StateEntry::Kind::parameter, p});
             if (layer.normalized == 0) continue;
             const std::string prefix = graph_.layer_name(l) + ".";
             state_.push_back({prefix + "running_mean", {layer.normalized}, StateEntry::Kind::running_mean, l});

@@ -1,8 +1,10 @@
-// Convolutions by Winograd's F(4x4, 3x3): which tiles, in what order, where the transforms lie. The transforms are kernels/winograd.inl.
+// Convolutions by Winograd's F(4x4, 3x3): which tiles, in what order, where the transforms lie. The transforms are
+// kernels/winograd.inl.
 //
-// A row of a product is one tile of one image. Small weights (up to 128x128 channels) go through tile groups that fit a worker's
-// second-level cache: transform, 36 products, transform back, all by one worker. Larger weights stay still instead: a group of blocks is
-// transformed, then each product (or part of its output channels) is multiplied for all of the group's rows, then transformed back.
+// A row of a product is one tile of one image. Small weights (up to 128x128 channels) go through tile groups that fit a
+// worker's second-level cache: transform, 36 products, transform back, all by one worker. Larger weights stay still
+// instead: a group of blocks is transformed, then each product (or part of its output channels) is multiplied for all
+// of the group's rows, then transformed back.
 #pragma once
 
 #include <algorithm>
@@ -31,15 +33,22 @@ template <class Scalar>
 class WinogradMap {
 public:
     WinogradMap(Scalar* data, Extent extent, int images, int channels, const Scalar* zeros)
-        : data_{data}, zeros_{zeros}, extent_{extent}, tiles_{winograd_tiles(extent)}, images_{images}, channels_{channels} {}
+        : data_{data},
+          zeros_{zeros},
+          extent_{extent},
+          tiles_{winograd_tiles(extent)},
+          images_{images},
+          channels_{channels} {}
 
     Index tiles() const { return tiles_.area(); }
     Index row_length() const { return Index{images_} * channels_; }
 
-    /// The size x size positions from (4 tile row + shift, 4 tile column + shift) on; `outside` stands for those beyond the map.
+    /// The size x size positions from (4 tile row + shift, 4 tile column + shift) on; `outside` stands for those beyond
+    /// the map.
     template <class Pointer>
     void positions(Index tile, int size, int shift, Pointer outside, Pointer* rows) const {
-        const int y0 = static_cast<int>(tile / tiles_.width) * 4 + shift, x0 = static_cast<int>(tile % tiles_.width) * 4 + shift;
+        const int y0 = static_cast<int>(tile / tiles_.width) * 4 + shift,
+                  x0 = static_cast<int>(tile % tiles_.width) * 4 + shift;
         for (int y = y0; y < y0 + size; ++y)
             for (int x = x0; x < x0 + size; ++x) {
                 const bool inside = y >= 0 && y < extent_.height && x >= 0 && x < extent_.width;
@@ -62,8 +71,8 @@ Index winograd_row(const Run<Scalar>& run, Index tiles, Index block, Index tile)
 }
 
 template <class Scalar>
-void winograd_transform_input(const Run<Scalar>& run, const WinogradMap<const Scalar>& map, Index first_tile, Index last_tile, int images,
-                              Index row, const WinogradRows<Scalar>& v) {
+void winograd_transform_input(const Run<Scalar>& run, const WinogradMap<const Scalar>& map, Index first_tile,
+                              Index last_tile, int images, Index row, const WinogradRows<Scalar>& v) {
     const Scalar* rows[36];
     for (Index tile = first_tile; tile < last_tile; ++tile, row += images) {
         map.positions(tile, 6, -1, map.zeros(), rows);
@@ -71,8 +80,8 @@ void winograd_transform_input(const Run<Scalar>& run, const WinogradMap<const Sc
     }
 }
 template <class Scalar>
-void winograd_transform_grad_output(const Run<Scalar>& run, const WinogradMap<const Scalar>& map, Index first_tile, Index last_tile, int images,
-                                    Index row, const WinogradRows<Scalar>& m) {
+void winograd_transform_grad_output(const Run<Scalar>& run, const WinogradMap<const Scalar>& map, Index first_tile,
+                                    Index last_tile, int images, Index row, const WinogradRows<Scalar>& m) {
     const Scalar* rows[16];
     for (Index tile = first_tile; tile < last_tile; ++tile, row += images) {
         map.positions(tile, 4, 0, map.zeros(), rows);
@@ -92,9 +101,16 @@ struct WinogradEpilogue {
 template <class Scalar>
 class WinogradConvolution {
 public:
-    WinogradConvolution(const Run<Scalar>& run, const PlannedStep& planned, int from, int to, const WinogradEpilogue<Scalar>& epilogue)
-        : run_{run}, from_{from}, to_{to}, in_{run.plan.tensor(from).channels}, out_{run.plan.tensor(to).channels},
-          tiles_{winograd_tiles(run.plan.tensor(to).extent)}, extent_{run.plan.tensor(to).extent}, epilogue_{epilogue},
+    WinogradConvolution(const Run<Scalar>& run, const PlannedStep& planned, int from, int to,
+                        const WinogradEpilogue<Scalar>& epilogue)
+        : run_{run},
+          from_{from},
+          to_{to},
+          in_{run.plan.tensor(from).channels},
+          out_{run.plan.tensor(to).channels},
+          tiles_{winograd_tiles(run.plan.tensor(to).extent)},
+          extent_{run.plan.tensor(to).extent},
+          epilogue_{epilogue},
           weight_{run.packs.at(planned.pack)},
           bands_{std::clamp<Index>(divide_up(wanted_chunks, run.blocks()), 1, tiles_.height)} {}
 
@@ -117,7 +133,8 @@ private:
         return {run_.block(from_, band.block), extent_, band.images, in_, run_.workspace.zeros()};
     }
 
-    void multiply(int product, Index rows, const WinogradRows<Scalar>& v, const WinogradRows<Scalar>& m, int first_panel, int last_panel) const {
+    void multiply(int product, Index rows, const WinogradRows<Scalar>& v, const WinogradRows<Scalar>& m,
+                  int first_panel, int last_panel) const {
         run_.kernels.matrix_product({.rows = rows,
                                      .in = in_,
                                      .out = out_,
@@ -128,16 +145,19 @@ private:
                                      .output = m.data + product * m.stride});
     }
 
-    void transform_output(const Band& band, Index first_tile, Index last_tile, Index row, const WinogradRows<Scalar>& m) const {
+    void transform_output(const Band& band, Index first_tile, Index last_tile, Index row,
+                          const WinogradRows<Scalar>& m) const {
         const WinogradMap<Scalar> output{run_.block(to_, band.block), extent_, band.images, out_, nullptr};
-        WinogradOutputJob<Scalar> job{.stride = m.stride, .images = band.images, .channels = out_, .bias = epilogue_.bias};
+        WinogradOutputJob<Scalar> job{
+            .stride = m.stride, .images = band.images, .channels = out_, .bias = epilogue_.bias};
         job.accumulate = epilogue_.accumulate;
         job.relu = epilogue_.relu;
         for (Index tile = first_tile; tile < last_tile; ++tile, row += band.images) {
             job.products = m.data + row * out_;
             output.positions(tile, 4, 0, static_cast<Scalar*>(nullptr), job.output);
             if (epilogue_.residual >= 0) {
-                const WinogradMap<const Scalar> residual{run_.block(epilogue_.residual, band.block), extent_, band.images, out_, nullptr};
+                const WinogradMap<const Scalar> residual{run_.block(epilogue_.residual, band.block), extent_,
+                                                         band.images, out_, nullptr};
                 residual.positions(tile, 4, 0, static_cast<const Scalar*>(nullptr), job.residual);
             }
             run_.kernels.winograd_output(job);
@@ -146,11 +166,12 @@ private:
 
     void collect(const Band& band) const {
         if (!epilogue_.collects_moments) return;
-        const Index first = band.first_tile / tiles_.width * 4, last = std::min<Index>(band.last_tile / tiles_.width * 4, extent_.height);
+        const Index first = band.first_tile / tiles_.width * 4,
+                    last = std::min<Index>(band.last_tile / tiles_.width * 4, extent_.height);
         const Index rows = (last - first) * extent_.width * band.images;
         const MomentsChunk part = moments_chunk(run_, to_, band.index);
-        run_.kernels.channel_moments(run_.block(to_, band.block) + first * extent_.width * band.images * out_, rows, out_, out_, part.mean,
-                                     part.squares);
+        run_.kernels.channel_moments(run_.block(to_, band.block) + first * extent_.width * band.images * out_, rows,
+                                     out_, out_, part.mean, part.squares);
         *part.rows = static_cast<double>(rows);
     }
 
@@ -159,7 +180,8 @@ private:
         run_.for_each_chunk(run_.blocks() * bands_, [&](Index chunk, int slot) {
             const Band b = band(chunk);
             const Index group = std::max<Index>(1, winograd_group_rows(in_, out_) / b.images), rows = group * b.images;
-            const WinogradRows<Scalar> v{reinterpret_cast<Scalar*>(run_.workspace.scratch(slot)), winograd_stride(rows, in_), in_};
+            const WinogradRows<Scalar> v{reinterpret_cast<Scalar*>(run_.workspace.scratch(slot)),
+                                         winograd_stride(rows, in_), in_};
             const WinogradRows<Scalar> m{v.data + winograd_products * v.stride, winograd_stride(rows, out_), out_};
             for (Index first = b.first_tile; first < b.last_tile; first += group) {
                 const Index last = std::min(first + group, b.last_tile);
@@ -190,7 +212,8 @@ private:
             });
             run_.for_each_chunk((last - first) * bands_, [&](Index chunk, int) {
                 const Band b = band(first * bands_ + chunk);
-                transform_output(b, b.first_tile, b.last_tile, winograd_row(run_, tiles, b.block, b.first_tile) - origin, m);
+                transform_output(b, b.first_tile, b.last_tile,
+                                 winograd_row(run_, tiles, b.block, b.first_tile) - origin, m);
                 collect(b);
             });
         }
@@ -209,8 +232,13 @@ template <class Scalar>
 class WinogradWeightGradient {
 public:
     WinogradWeightGradient(const Run<Scalar>& run, const Step& step)
-        : run_{run}, input_{step.terms[0].tensor}, grad_output_{step.grad_output}, in_{run.plan.tensor(input_).channels},
-          out_{run.plan.tensor(grad_output_).channels}, extent_{run.plan.tensor(input_).extent}, tiles_{winograd_tiles(extent_).area()} {}
+        : run_{run},
+          input_{step.terms[0].tensor},
+          grad_output_{step.grad_output},
+          in_{run.plan.tensor(input_).channels},
+          out_{run.plan.tensor(grad_output_).channels},
+          extent_{run.plan.tensor(input_).extent},
+          tiles_{winograd_tiles(extent_).area()} {}
 
     void run(Scalar* grad_weight, bool add) const {
         const Index elements = Index{in_} * out_ * winograd_products;
@@ -229,10 +257,11 @@ public:
 
 private:
     WinogradMap<const Scalar> map(int tensor, Index block) const {
-        return {run_.block(tensor, block), extent_, run_.block_images(block), run_.plan.tensor(tensor).channels, run_.workspace.zeros()};
+        return {run_.block(tensor, block), extent_, run_.block_images(block), run_.plan.tensor(tensor).channels,
+                run_.workspace.zeros()};
     }
-    void multiply(int product, Index rows, const WinogradRows<Scalar>& v, const WinogradRows<Scalar>& m, int first_in, int last_in, Scalar* u,
-                  bool add) const {
+    void multiply(int product, Index rows, const WinogradRows<Scalar>& v, const WinogradRows<Scalar>& m, int first_in,
+                  int last_in, Scalar* u, bool add) const {
         const GatherRun all{.output = 0, .input = 0, .count = static_cast<std::int32_t>(rows)};
         WeightGradientJob<Scalar> job{.runs = &all, .run_count = 1};
         job.first_in = first_in;
@@ -257,13 +286,15 @@ private:
             for (Index block = run_.blocks() * part / parts; block < run_.blocks() * (part + 1) / parts; ++block) {
                 const int images = run_.block_images(block);
                 const Index group = std::max<Index>(1, winograd_group_rows(in_, out_) / images), rows = group * images;
-                const WinogradRows<Scalar> v{reinterpret_cast<Scalar*>(run_.workspace.scratch(slot)), winograd_stride(rows, in_), in_};
+                const WinogradRows<Scalar> v{reinterpret_cast<Scalar*>(run_.workspace.scratch(slot)),
+                                             winograd_stride(rows, in_), in_};
                 const WinogradRows<Scalar> m{v.data + winograd_products * v.stride, winograd_stride(rows, out_), out_};
                 for (Index first = 0; first < tiles_; first += group) {
                     const Index last = std::min(first + group, tiles_);
                     winograd_transform_input(run_, map(input_, block), first, last, images, 0, v);
                     winograd_transform_grad_output(run_, map(grad_output_, block), first, last, images, 0, m);
-                    for (int p = 0; p < winograd_products; ++p) multiply(p, (last - first) * images, v, m, 0, in_, u + part * elements, add);
+                    for (int p = 0; p < winograd_products; ++p)
+                        multiply(p, (last - first) * images, v, m, 0, in_, u + part * elements, add);
                     add = true;
                 }
             }
@@ -281,7 +312,8 @@ private:
             run_.for_each_chunk(last - first, [&](Index chunk, int) {
                 const Index block = first + chunk, row = winograd_row(run_, tiles_, block, 0) - origin;
                 winograd_transform_input(run_, map(input_, block), 0, tiles_, run_.block_images(block), row, v);
-                winograd_transform_grad_output(run_, map(grad_output_, block), 0, tiles_, run_.block_images(block), row, m);
+                winograd_transform_grad_output(run_, map(grad_output_, block), 0, tiles_, run_.block_images(block), row,
+                                               m);
             });
             run_.for_each_chunk(winograd_products * in_groups, [&](Index chunk, int) {
                 const int p = static_cast<int>(chunk) / in_groups, g = static_cast<int>(chunk) % in_groups;

@@ -1,4 +1,5 @@
-// The memory of one run: the arena of activations, statistics of batch norms, and scratch for each worker. Sized by the plan and the batch.
+// The memory of one run: the arena of activations, statistics of batch norms, and scratch for each worker. Sized by the
+// plan and the batch.
 #pragma once
 
 #include <algorithm>
@@ -56,7 +57,9 @@ public:
     /// Mean, then sum of squared deviations, of a tensor's channels over the whole batch.
     double* moments(int index) noexcept { return moments_.data() + at(moment_offsets_, index); }
     double* norm_mean(int norm) noexcept { return norms_.data() + at(norm_offsets_, norm); }
-    double* norm_inverse_deviation(int norm) noexcept { return norm_mean(norm) + at(plan_->graph().layers, at(plan_->program().norms, norm).layer).normalized; }
+    double* norm_inverse_deviation(int norm) noexcept {
+        return norm_mean(norm) + at(plan_->graph().layers, at(plan_->program().norms, norm).layer).normalized;
+    }
     /// Eight rows of one value a channel, for the step at hand.
     Scalar* coefficients(int row) noexcept { return coefficients_.data() + row * round_up(plan_->widest_tensor(), 16); }
     /// Sums of chunks, combined in a fixed tree when all are there.
@@ -70,8 +73,8 @@ public:
 
     Buffer<Scalar>& arena() noexcept { return arena_; }
     Index bytes() const noexcept {
-        return arena_.bytes() + moments_.bytes() + norms_.bytes() + coefficients_.bytes() + partial_sums_.bytes() + partial_weights_.bytes() +
-               winograd_.bytes() + zeros_.bytes() + scratch_.bytes();
+        return arena_.bytes() + moments_.bytes() + norms_.bytes() + coefficients_.bytes() + partial_sums_.bytes() +
+               partial_weights_.bytes() + winograd_.bytes() + zeros_.bytes() + scratch_.bytes();
     }
 
 private:

@@ -1,4 +1,5 @@
-// Which kernel computes a convolution: one ordered list a direction. The first entry that does not decline is taken; the last takes everything.
+// Which kernel computes a convolution: one ordered list a direction. The first entry that does not decline is taken;
+// the last takes everything.
 #pragma once
 
 #include <array>
@@ -34,11 +35,13 @@ namespace detail {
 constexpr std::string_view decline_winograd(const ConvolutionShape& shape, const ChoiceOptions& options) {
     if (!options.allow_winograd) return "turned off by an option";
     if (shape.window != Window{3, 3, 1, 1}) return "not a 3x3 kernel with stride 1 and padding 1";
-    if (shape.in % 16 != 0 || shape.out % 16 != 0 || shape.in < 32 || shape.out < 32) return "channels are not a multiple of 16, from 32 on";
+    if (shape.in % 16 != 0 || shape.out % 16 != 0 || shape.in < 32 || shape.out < 32)
+        return "channels are not a multiple of 16, from 32 on";
     if (shape.in > 512 || shape.out > 512) return "more than 512 channels";
     const Index tiles = winograd_tiles(shape.output).area();
     // Transforms cost about as much as a third of the products at 64 channels.
-    const LiveRange first = live_range(0, 1, 1, shape.input.height, shape.output.height), side = live_range(0, 1, 1, shape.input.width, shape.output.width);
+    const LiveRange first = live_range(0, 1, 1, shape.input.height, shape.output.height),
+                    side = live_range(0, 1, 1, shape.input.width, shape.output.width);
     const Index live = (2 * first.count() + shape.output.height) * (2 * side.count() + shape.output.width);
     if (tiles * 36 * 4 >= live * 3) return "live taps of this map cost less than whole tiles";
     if (tiles * options.images < 4) return "too few tiles to pay for four times the weights";
@@ -61,7 +64,8 @@ inline constexpr std::array convolution_candidates{
 /// The candidates of a direction, in order of preference.
 constexpr const auto& convolution_candidates(Direction) { return detail::convolution_candidates; }
 
-constexpr ConvolutionKernel choose(Direction direction, const ConvolutionShape& shape, const ChoiceOptions& options = {}) {
+constexpr ConvolutionKernel choose(Direction direction, const ConvolutionShape& shape,
+                                   const ChoiceOptions& options = {}) {
     for (const ConvolutionCandidate& candidate : convolution_candidates(direction))
         if (candidate.decline(shape, options).empty()) return candidate.kernel;
     return ConvolutionKernel::im2col;

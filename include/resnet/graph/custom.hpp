@@ -1,4 +1,5 @@
-// A user's own operation joins the graph like any other: a layer type with a few static members, and custom_operation() in its body.
+// A user's own operation joins the graph like any other: a layer type with a few static members, and custom_operation()
+// in its body.
 //
 //     template <int C>
 //     struct Swish {                                              // y = x sigmoid(beta x), one beta a channel
@@ -36,7 +37,7 @@ struct ImageBlock {
 template <class Scalar>
 struct CustomForward {
     ImageBlock<const Scalar> input;
-    ImageBlock<Scalar> output;                 // overwritten
+    ImageBlock<Scalar> output;                  // overwritten
     const Scalar* const* parameters = nullptr;  // one pointer a ParameterSpec, PyTorch's order
     Scalar* scratch = nullptr;                  // `scratch(extent, images)` elements, if the layer asks for them
 };
@@ -44,9 +45,9 @@ struct CustomForward {
 template <class Scalar>
 struct CustomBackward {
     ImageBlock<const Scalar> input, grad_output;
-    ImageBlock<Scalar> grad_input;              // added to; data is null where nobody needs it
+    ImageBlock<Scalar> grad_input;  // added to; data is null where nobody needs it
     const Scalar* const* parameters = nullptr;
-    Scalar* const* grad_parameters = nullptr;   // added to; the library sums the blocks in a fixed order
+    Scalar* const* grad_parameters = nullptr;  // added to; the library sums the blocks in a fixed order
     Scalar* scratch = nullptr;
 };
 

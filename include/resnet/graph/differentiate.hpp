@@ -1,7 +1,7 @@
 // Appends the loss and the backward Steps to the forward ones: one sweep from the logits to the image.
 //
-// It works on fused steps, so each kind has one backward kind with a closed form; differentiating single nodes first would
-// only make the fuser find the same groups again.
+// It works on fused steps, so each kind has one backward kind with a closed form; differentiating single nodes first
+// would only make the fuser find the same groups again.
 #pragma once
 
 #include <utility>
@@ -15,9 +15,13 @@ namespace detail {
 class Differentiator {
 public:
     constexpr Differentiator(const Graph& graph, Program program, const std::vector<char>& frozen)
-        : graph_{graph}, program_{std::move(program)}, frozen_{frozen},
-          needs_(program_.tensors.size(), 0), gradients_(program_.tensors.size(), -1),
-          seen_(graph.layers.size(), 0), seen_bias_(graph.layers.size(), 0) {}
+        : graph_{graph},
+          program_{std::move(program)},
+          frozen_{frozen},
+          needs_(program_.tensors.size(), 0),
+          gradients_(program_.tensors.size(), -1),
+          seen_(graph.layers.size(), 0),
+          seen_bias_(graph.layers.size(), 0) {}
 
     constexpr Program run() {
         find_needed();
@@ -89,7 +93,8 @@ private:
         step.grad_output = at(gradients_, step.output);
         step.collects_moments = false;
         switch (step.kind) {
-            case StepKind::convolution: return convolution(step);
+            case StepKind::convolution:
+                return convolution(step);
             case StepKind::pointwise:
                 step.kind = StepKind::pointwise_grad;
                 for (std::size_t t = 0; t < static_cast<std::size_t>(step.term_count); ++t) {
@@ -99,13 +104,18 @@ private:
                 }
                 program_.steps.push_back(step);
                 return;
-            case StepKind::max_pool: step.kind = StepKind::max_pool_grad; break;
-            case StepKind::average_pool: step.kind = StepKind::average_pool_grad; break;
+            case StepKind::max_pool:
+                step.kind = StepKind::max_pool_grad;
+                break;
+            case StepKind::average_pool:
+                step.kind = StepKind::average_pool_grad;
+                break;
             case StepKind::custom:
                 step.kind = StepKind::custom_grad;
                 if (trains(step.layer)) step.grad_parameters[0] = parameter_write(seen_, step.layer);
                 break;
-            default: break;
+            default:
+                break;
         }
         send(step, 0);
         program_.steps.push_back(step);
@@ -148,8 +158,8 @@ private:
 
 }  // namespace detail
 
-/// The training program: `forward` (of fuse, Mode::training), the loss, and the backward steps. `frozen` marks parameters that are
-/// not trained, by index (empty: none); what only they need is left out.
+/// The training program: `forward` (of fuse, Mode::training), the loss, and the backward steps. `frozen` marks
+/// parameters that are not trained, by index (empty: none); what only they need is left out.
 constexpr Program differentiate(const Graph& graph, Program forward, const std::vector<char>& frozen = {}) {
     return detail::Differentiator{graph, std::move(forward), frozen}.run();
 }

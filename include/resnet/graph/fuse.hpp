@@ -1,5 +1,5 @@
-// From a Graph to the forward Steps. Element-wise operations (batch_norm, add, relu, scale) are gathered into one pointwise step,
-// relu(a + b), where a and b may be batch-normalised; inference folds them into the convolution before.
+// From a Graph to the forward Steps. Element-wise operations (batch_norm, add, relu, scale) are gathered into one
+// pointwise step, relu(a + b), where a and b may be batch-normalised; inference folds them into the convolution before.
 //
 // A node's value is first an expression that costs nothing; it becomes a tensor only when a reader needs it in memory.
 #pragma once
@@ -13,7 +13,9 @@ namespace detail {
 class Fuser {
 public:
     constexpr Fuser(const Graph& graph, Mode mode)
-        : graph_{graph}, uses_(graph.nodes.size(), 0), expressions_(graph.nodes.size()) {
+        : graph_{graph},
+          uses_(graph.nodes.size(), 0),
+          expressions_(graph.nodes.size()) {
         program_.mode = mode;
         for (const Node& node : graph.nodes)
             for (const int input : node.inputs)
@@ -40,9 +42,7 @@ private:
         bool relu = false;
         int open = -1;  // inference: the convolution step whose epilogue may still take more
 
-        constexpr bool plain() const {
-            return count == 1 && !relu && terms[0].norm < 0 && terms[0].factor == 1;
-        }
+        constexpr bool plain() const { return count == 1 && !relu && terms[0].norm < 0 && terms[0].factor == 1; }
     };
 
     constexpr int add_tensor(const Node& node) {
@@ -54,7 +54,11 @@ private:
     /// The tensor of an expression, computed by a pointwise step where it is not in memory already.
     constexpr int materialize(const Expression& value, int id) {
         if (value.plain()) return value.terms[0].tensor;
-        Step step{.kind = StepKind::pointwise, .node = id, .terms = value.terms, .term_count = value.count, .relu = value.relu};
+        Step step{.kind = StepKind::pointwise,
+                  .node = id,
+                  .terms = value.terms,
+                  .term_count = value.count,
+                  .relu = value.relu};
         step.output = add_tensor(at(graph_.nodes, id));
         program_.steps.push_back(step);
         return step.output;
@@ -63,17 +67,27 @@ private:
     constexpr Expression visit(int id, const Node& node) {
         const auto input = [&](int i) -> Expression& { return at(expressions_, node.inputs[i]); };
         switch (node.op) {
-            case Op::input: return emit(StepKind::input, id, node, -1);
+            case Op::input:
+                return emit(StepKind::input, id, node, -1);
             case Op::conv2d:
-            case Op::linear: return emit(StepKind::convolution, id, node, materialize(input(0), node.inputs[0]));
-            case Op::max_pool: return emit(StepKind::max_pool, id, node, materialize(input(0), node.inputs[0]));
-            case Op::average_pool: return emit(StepKind::average_pool, id, node, materialize(input(0), node.inputs[0]));
-            case Op::custom: return emit(StepKind::custom, id, node, materialize(input(0), node.inputs[0]));
-            case Op::flatten: return {.terms = {Term{.tensor = materialize(input(0), node.inputs[0])}}};
-            case Op::batch_norm: return normalize(node, input(0));
-            case Op::scale: return scale(node, input(0));
-            case Op::add: return add(node, input(0), input(1));
-            case Op::relu: return rectify(input(0));
+            case Op::linear:
+                return emit(StepKind::convolution, id, node, materialize(input(0), node.inputs[0]));
+            case Op::max_pool:
+                return emit(StepKind::max_pool, id, node, materialize(input(0), node.inputs[0]));
+            case Op::average_pool:
+                return emit(StepKind::average_pool, id, node, materialize(input(0), node.inputs[0]));
+            case Op::custom:
+                return emit(StepKind::custom, id, node, materialize(input(0), node.inputs[0]));
+            case Op::flatten:
+                return {.terms = {Term{.tensor = materialize(input(0), node.inputs[0])}}};
+            case Op::batch_norm:
+                return normalize(node, input(0));
+            case Op::scale:
+                return scale(node, input(0));
+            case Op::add:
+                return add(node, input(0), input(1));
+            case Op::relu:
+                return rectify(input(0));
         }
         return {};
     }
@@ -167,8 +181,8 @@ private:
 
 }  // namespace detail
 
-/// The forward steps of a traced network. Training keeps convolutions and batch norms apart (their statistics come first);
-/// inference folds batch norm, factor, residual sum and relu into the convolution.
+/// The forward steps of a traced network. Training keeps convolutions and batch norms apart (their statistics come
+/// first); inference folds batch norm, factor, residual sum and relu into the convolution.
 constexpr Program fuse(const Graph& graph, Mode mode) { return detail::Fuser{graph, mode}.run(); }
 
 }  // namespace resnet::inline v0

@@ -13,7 +13,17 @@
 namespace resnet::inline v0 {
 
 enum class Op : std::uint8_t {
-    input, conv2d, batch_norm, relu, add, scale, max_pool, average_pool, linear, flatten, custom
+    input,
+    conv2d,
+    batch_norm,
+    relu,
+    add,
+    scale,
+    max_pool,
+    average_pool,
+    linear,
+    flatten,
+    custom
 };
 
 constexpr std::string_view name_of(Op op) {
@@ -68,8 +78,8 @@ struct Node {
     const CustomOperation* custom = nullptr;
 };
 
-/// What a layer says of one of its parameters. PyTorch's shape has 1, 2 or 4 dimensions: [out], [out][in height width] or
-/// [out][in][height][width]; the flat buffers hold [height][width][in][out].
+/// What a layer says of one of its parameters. PyTorch's shape has 1, 2 or 4 dimensions: [out], [out][in height width]
+/// or [out][in][height][width]; the flat buffers hold [height][width][in][out].
 struct ParameterSpec {
     std::string_view name;
     Role role = Role::weight;
@@ -85,7 +95,8 @@ struct ParameterSpec {
     }
 };
 
-/// One step of a dotted name: "blk1", "extra", "0". Members of Sequential and std::array have an index instead of a name.
+/// One step of a dotted name: "blk1", "extra", "0". Members of Sequential and std::array have an index instead of a
+/// name.
 struct Module {
     int parent = -1;
     std::string_view name;
@@ -98,7 +109,7 @@ struct Layer {
     const void* type = nullptr;
     int module = -1;
     int first_parameter = 0, parameters = 0;
-    int normalized = 0;  // channels that a batch norm keeps running statistics for; 0 for other layers
+    int normalized = 0;    // channels that a batch norm keeps running statistics for; 0 for other layers
     Index statistics = 0;  // offset of running_mean, then running_var, in the statistics buffer
     int counter = -1;      // index of num_batches_tracked
     float momentum = 0.1f, epsilon = 1e-5f;

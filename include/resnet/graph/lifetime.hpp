@@ -17,9 +17,13 @@ constexpr void for_each_tensor(const Step& step, auto&& visit) {
         for (int t = 0; t < step.term_count; ++t) touch(step.terms[static_cast<std::size_t>(t)].tensor);
     };
     switch (step.kind) {
-        case StepKind::convolution_grad_weight: touch_terms(); break;
-        case StepKind::convolution_grad_input: break;
-        case StepKind::average_pool_grad: break;
+        case StepKind::convolution_grad_weight:
+            touch_terms();
+            break;
+        case StepKind::convolution_grad_input:
+            break;
+        case StepKind::average_pool_grad:
+            break;
         case StepKind::pointwise_grad:
             if (step.relu) touch(step.output);
             for (int t = 0; t < step.term_count; ++t) {
@@ -27,8 +31,12 @@ constexpr void for_each_tensor(const Step& step, auto&& visit) {
                 if (term.norm >= 0) touch(term.tensor);
             }
             break;
-        case StepKind::custom_grad: touch_terms(); break;
-        case StepKind::input: touch(step.output); break;
+        case StepKind::custom_grad:
+            touch_terms();
+            break;
+        case StepKind::input:
+            touch(step.output);
+            break;
         default:
             touch_terms();
             touch(step.residual);
@@ -67,7 +75,8 @@ constexpr std::vector<Lifetime> lifetimes(const Program& program) {
             return true;
         };
         if (step.kind == StepKind::pointwise) {
-            if (!replace(step.output, step.terms[0].tensor) && step.term_count > 1) replace(step.output, step.terms[1].tensor);
+            if (!replace(step.output, step.terms[0].tensor) && step.term_count > 1)
+                replace(step.output, step.terms[1].tensor);
         } else if (step.kind == StepKind::convolution) {
             // In x + conv(x) the summand is also the input, of which every output reads a neighbourhood.
             if (step.residual != step.terms[0].tensor) replace(step.output, step.residual);

@@ -1,5 +1,5 @@
-// A network as the engine runs it: tensors in memory and one list of Steps, forward to backward. Made by fuse.hpp (forward) and
-// differentiate.hpp (backward); plain data, constexpr.
+// A network as the engine runs it: tensors in memory and one list of Steps, forward to backward. Made by fuse.hpp
+// (forward) and differentiate.hpp (backward); plain data, constexpr.
 #pragma once
 
 #include <array>
@@ -24,14 +24,14 @@ constexpr const T& at(const std::vector<T>& items, int index) {
 enum class Mode : std::uint8_t { training, inference };
 
 enum class StepKind : std::uint8_t {
-    input,          // pixels -> normalised, blocked activation
-    convolution,    // conv2d and linear, with what the fuser put into the epilogue
-    moments,        // mean and squared deviations of a tensor that no convolution wrote
-    pointwise,      // relu(sum of at most two terms), a term is factor * (batch-normalised) tensor
+    input,        // pixels -> normalised, blocked activation
+    convolution,  // conv2d and linear, with what the fuser put into the epilogue
+    moments,      // mean and squared deviations of a tensor that no convolution wrote
+    pointwise,    // relu(sum of at most two terms), a term is factor * (batch-normalised) tensor
     max_pool,
     average_pool,
     custom,
-    loss,           // softmax cross entropy: loss, and the gradient of the logits
+    loss,  // softmax cross entropy: loss, and the gradient of the logits
     // backward
     convolution_grad_weight,
     convolution_grad_input,
@@ -42,9 +42,19 @@ enum class StepKind : std::uint8_t {
 };
 
 constexpr std::string_view name_of(StepKind kind) {
-    constexpr std::string_view names[] = {"input",        "convolution", "moments", "pointwise", "max_pool",
-                                          "average_pool", "custom",      "loss",    "convolution_grad_weight",
-                                          "convolution_grad_input", "pointwise_grad", "max_pool_grad", "average_pool_grad",
+    constexpr std::string_view names[] = {"input",
+                                          "convolution",
+                                          "moments",
+                                          "pointwise",
+                                          "max_pool",
+                                          "average_pool",
+                                          "custom",
+                                          "loss",
+                                          "convolution_grad_weight",
+                                          "convolution_grad_input",
+                                          "pointwise_grad",
+                                          "max_pool_grad",
+                                          "average_pool_grad",
                                           "custom_grad"};
     return names[static_cast<int>(kind)];
 }
@@ -53,8 +63,8 @@ constexpr std::string_view name_of(StepKind kind) {
 struct Tensor {
     int channels = 0;
     Extent extent{};
-    int moments = -1;       // index of its batch statistics, if a batch norm reads it in training
-    int gradient_of = -1;   // the activation that this is the gradient of
+    int moments = -1;      // index of its batch statistics, if a batch norm reads it in training
+    int gradient_of = -1;  // the activation that this is the gradient of
 
     constexpr Index elements() const { return extent.area() * channels; }  // an image
 };
@@ -77,11 +87,11 @@ enum class Write : std::uint8_t { none, overwrite, add };
 
 struct Step {
     StepKind kind = StepKind::input;
-    int node = -1;    // the graph's node that it stands for: names in prints and errors
-    int layer = -1;   // whose parameters
+    int node = -1;                // the graph's node that it stands for: names in prints and errors
+    int layer = -1;               // whose parameters
     std::array<Term, 2> terms{};  // what it reads; convolutions and pools have one term
     int term_count = 1;
-    int output = -1;              // tensor that it writes; of a backward step, the tensor whose gradient it reads
+    int output = -1;  // tensor that it writes; of a backward step, the tensor whose gradient it reads
     bool relu = false;
     // An inference convolution's epilogue: relu(factor * batch norm folded in (convolution) + residual).
     int folded_norm = -1, residual = -1;
@@ -92,8 +102,8 @@ struct Step {
     int grad_output = -1;
     std::array<int, 2> grad_inputs{-1, -1};
     std::array<Write, 2> writes{};
-    // Gradients of the layer's parameters ([0]; of a convolution the weight, [1] the bias), or of each term's batch norm: a layer's
-    // first use overwrites, later ones add.
+    // Gradients of the layer's parameters ([0]; of a convolution the weight, [1] the bias), or of each term's batch
+    // norm: a layer's first use overwrites, later ones add.
     std::array<Write, 2> grad_parameters{};
     // A bias that only batch norms see: its gradient is exactly zero, and nothing is computed.
     bool bias_cancels = false;

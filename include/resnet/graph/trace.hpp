@@ -1,4 +1,5 @@
-// From a network's type to its Graph: the member lists give names and parameters, one call of the body gives the operations.
+// From a network's type to its Graph: the member lists give names and parameters, one call of the body gives the
+// operations.
 #pragma once
 
 #include <array>
@@ -11,8 +12,8 @@
 #include <resnet/graph/value.hpp>
 
 /// Lists the members that hold layers, in PyTorch's order of registration; the text gives PyTorch's names.
-#define RESNET_MEMBERS(...)                                                                \
-    static constexpr std::string_view resnet_member_names() { return #__VA_ARGS__; }       \
+#define RESNET_MEMBERS(...)                                                          \
+    static constexpr std::string_view resnet_member_names() { return #__VA_ARGS__; } \
     constexpr auto resnet_members() const { return std::tie(__VA_ARGS__); }
 
 namespace resnet::inline v0 {
@@ -24,28 +25,35 @@ inline constexpr Net prototype{};
 namespace detail {
 
 template <class T>
-concept lists_members = requires(const T& t) { t.resnet_members(); };
+concept lists_members = requires(const T& t) {
+    t.resnet_members();
+};
 template <class T>
-concept has_parameters = requires { T::parameter_specs(); };
+concept has_parameters = requires {
+    T::parameter_specs();
+};
 
 struct Anything {
     template <class T>
     constexpr operator T() const;  // NOLINT(google-explicit-constructor): it has to stand for any member
 };
 template <class T, std::size_t... I>
-concept has_fields = requires { T{(static_cast<void>(I), Anything{})...}; };
+concept has_fields = requires {
+    T{(static_cast<void>(I), Anything{})...};
+};
 template <class T, std::size_t... I>
 consteval std::size_t field_count(std::index_sequence<I...>) {
-    if constexpr (has_fields<T, I..., sizeof...(I)>) return field_count<T>(std::make_index_sequence<sizeof...(I) + 1>{});
+    if constexpr (has_fields<T, I..., sizeof...(I)>)
+        return field_count<T>(std::make_index_sequence<sizeof...(I) + 1>{});
     else return sizeof...(I);
 }
 
 }  // namespace detail
 
-/// An aggregate must list as many members as it has fields: a forgotten one would keep its initial weights out of files.
+/// An aggregate must list as many members as it has fields: a forgotten one would keep its initial weights out of
+/// files.
 template <class T, std::size_t Listed>
-concept every_member_is_listed =
-    !std::is_aggregate_v<T> || detail::field_count<T>(std::index_sequence<>{}) == Listed;
+concept every_member_is_listed = !std::is_aggregate_v<T> || detail::field_count<T>(std::index_sequence<>{}) == Listed;
 
 namespace detail {
 
@@ -96,9 +104,7 @@ constexpr void add_members(Graph& graph, const T& layer, int module);
 template <class T, std::size_t... I>
 constexpr void add_listed_members(Graph& graph, const T& layer, int module, std::index_sequence<I...>) {
     const auto members = layer.resnet_members();
-    (add_members(graph, std::get<I>(members),
-                 add_module(graph, {module, member_names<T, sizeof...(I)>[I], 0})),
-     ...);
+    (add_members(graph, std::get<I>(members), add_module(graph, {module, member_names<T, sizeof...(I)>[I], 0})), ...);
 }
 
 /// Sequential and std::array: members without names are numbered.

@@ -45,15 +45,20 @@ concept input_features_match = Got == Expected;
 template <int Left, int Right>
 concept summands_have_equal_channels = Left == Right;
 
-/// Rules that depend on extents throw from the functions named after them: in a constant expression that is a compile error.
+/// Rules that depend on extents throw from the functions named after them: in a constant expression that is a compile
+/// error.
 namespace rules {
 [[noreturn]] inline void image_is_smaller_than_the_window(std::string_view op, Extent image, Window window) {
-    throw Error(op, "a map of at least " + std::to_string(window.height - 2 * window.padding) + "x" + std::to_string(window.width - 2 * window.padding) + " positions",
-                std::to_string(image.height) + "x" + std::to_string(image.width), "the image is too small for this network");
+    throw Error(op,
+                "a map of at least " + std::to_string(window.height - 2 * window.padding) + "x" +
+                    std::to_string(window.width - 2 * window.padding) + " positions",
+                std::to_string(image.height) + "x" + std::to_string(image.width),
+                "the image is too small for this network");
 }
 [[noreturn]] inline void summands_have_unlike_extents(Extent a, Extent b) {
     throw Error("sum", "two maps of the same extent",
-                std::to_string(a.height) + "x" + std::to_string(a.width) + " and " + std::to_string(b.height) + "x" + std::to_string(b.width));
+                std::to_string(a.height) + "x" + std::to_string(a.width) + " and " + std::to_string(b.height) + "x" +
+                    std::to_string(b.width));
 }
 [[noreturn]] inline void flatten_has_other_features(int expected, Index found) {
     throw Error("flatten", std::to_string(expected) + " features", std::to_string(found),
@@ -97,9 +102,12 @@ constexpr Extent windowed(std::string_view op, Extent image, Window w) {
     return {height / w.stride + 1, width / w.stride + 1};
 }
 
-/// A linear layer after flatten keeps its weights as [y][x][C][Out]: the order of the map in memory. PyTorch's is [Out][C][y][x].
+/// A linear layer after flatten keeps its weights as [y][x][C][Out]: the order of the map in memory. PyTorch's is
+/// [Out][C][y][x].
 constexpr void set_linear_layout(Graph& graph, const Node& node) {
-    ParameterSpec& weight = graph.parameters[static_cast<std::size_t>(graph.layers[static_cast<std::size_t>(node.layer)].first_parameter)].spec;
+    ParameterSpec& weight =
+        graph.parameters[static_cast<std::size_t>(graph.layers[static_cast<std::size_t>(node.layer)].first_parameter)]
+            .spec;
     const Window map{weight.height, weight.width}, found{node.window.height, node.window.width};
     if (map != Window{} && map != found) rules::linear_is_used_on_unlike_maps();
     weight.in = node.channels;
@@ -149,12 +157,12 @@ constexpr Features<F> relu(Features<F> x) {
 
 /// The residual sum: equal channels (checked by the compiler) and extents (checked while tracing).
 template <int A, int B>
-    requires summands_have_equal_channels<A, B>
+requires summands_have_equal_channels<A, B>
 constexpr Value<A> operator+(Value<A> a, Value<B> b) {
     return {a.graph(), detail::record(a.graph(), detail::sum(a, b))};
 }
 template <int A, int B>
-    requires summands_have_equal_channels<A, B>
+requires summands_have_equal_channels<A, B>
 constexpr Features<A> operator+(Features<A> a, Features<B> b) {
     return {a.graph(), detail::record(a.graph(), detail::sum(a, b))};
 }
@@ -175,7 +183,8 @@ constexpr Value<C> max_pool2d(Value<C> x) {
     return {x.graph(), detail::record(x.graph(), detail::pooled<Size, Stride, Padding>(Op::max_pool, x))};
 }
 
-/// The mean of each window; padding counts as zeros (PyTorch's count_include_pad). PyTorch: F.avg_pool2d(x, Size, Stride, Padding).
+/// The mean of each window; padding counts as zeros (PyTorch's count_include_pad). PyTorch: F.avg_pool2d(x, Size,
+/// Stride, Padding).
 template <int Size, int Stride = Size, int Padding = 0, int C>
 constexpr Value<C> avg_pool2d(Value<C> x) {
     return {x.graph(), detail::record(x.graph(), detail::pooled<Size, Stride, Padding>(Op::average_pool, x))};

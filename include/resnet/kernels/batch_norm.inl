@@ -1,8 +1,8 @@
 // Batch normalisation and its neighbours (sum, scale, relu), a row of C channels at a time.
 // Ioffe & Szegedy 2015, algorithm 1; backward as the equations of its section 3.
 
-/// Mean and sum of squared deviations of each channel over rows x C, around the first row so that a large mean costs no digits.
-/// Sums of 64 rows are taken in Scalar, the rest in double.
+/// Mean and sum of squared deviations of each channel over rows x C, around the first row so that a large mean costs no
+/// digits. Sums of 64 rows are taken in Scalar, the rest in double.
 template <class Scalar>
 void channel_moments(const Scalar* x, Index rows, Index stride, int channels, double* mean, double* squares) noexcept {
     using Packet = typename Vector<Scalar>::Packet;
@@ -53,7 +53,8 @@ void pointwise_rows(const PointwiseJob<Scalar>& job) {
         const Scalar* x0 = job.input[0] + r * channels;
         const Scalar* x1 = Terms > 1 ? job.input[1] + r * channels : nullptr;
         Scalar* out = job.output + r * channels;  // may be x0 or x1
-        RESNET_INDEPENDENT for (Index c = 0; c < channels; ++c) {
+        RESNET_INDEPENDENT
+        for (Index c = 0; c < channels; ++c) {
             Scalar y = scale0[c] * x0[c] + shift[c];
             if constexpr (Terms > 1) y += scale1[c] * x1[c];
             if constexpr (Relu) y = y < 0 ? Scalar{0} : y;
@@ -93,8 +94,10 @@ void pointwise_grad_sum_rows(const PointwiseGradJob<Scalar>& job) {
                     g = y > Packet{} ? g : Packet{};
                 }
                 sum += g;
-                if constexpr ((Norms & 1) != 0) sum0 += g * (*reinterpret_cast<const Unaligned*>(job.input[0] + i) - mean0);
-                if constexpr ((Norms & 2) != 0) sum1 += g * (*reinterpret_cast<const Unaligned*>(job.input[1] + i) - mean1);
+                if constexpr ((Norms & 1) != 0)
+                    sum0 += g * (*reinterpret_cast<const Unaligned*>(job.input[0] + i) - mean0);
+                if constexpr ((Norms & 2) != 0)
+                    sum1 += g * (*reinterpret_cast<const Unaligned*>(job.input[1] + i) - mean1);
             }
             for (int l = 0; l < lanes; ++l) {
                 total_g[l] += static_cast<double>(sum[l]);
@@ -141,7 +144,8 @@ void pointwise_grad_term(const PointwiseGradJob<Scalar>& job, int t, const Scala
     const Scalar *scale = job.scale[t], *slope = job.slope[t], *offset = job.offset[t], *mean = job.mean[t];
     const Scalar* x = Norm ? job.input[t] + row * channels : nullptr;
     Scalar* out = job.grad_input[t] + row * channels;
-    RESNET_INDEPENDENT for (Index c = 0; c < channels; ++c) {
+    RESNET_INDEPENDENT
+    for (Index c = 0; c < channels; ++c) {
         Scalar d = scale[c] * g[c];
         if constexpr (Norm) d += slope[c] * (x[c] - mean[c]) + offset[c];
         if constexpr (Add) d += out[c];
@@ -152,13 +156,15 @@ template <class Scalar>
 void pointwise_grad_term(const PointwiseGradJob<Scalar>& job, int t, const Scalar* g, Index row) {
     if (job.grad_input[t] == nullptr) return;
     if (job.input[t] != nullptr)
-        job.add[t] ? pointwise_grad_term<Scalar, true, true>(job, t, g, row) : pointwise_grad_term<Scalar, true, false>(job, t, g, row);
+        job.add[t] ? pointwise_grad_term<Scalar, true, true>(job, t, g, row)
+                   : pointwise_grad_term<Scalar, true, false>(job, t, g, row);
     else
-        job.add[t] ? pointwise_grad_term<Scalar, false, true>(job, t, g, row) : pointwise_grad_term<Scalar, false, false>(job, t, g, row);
+        job.add[t] ? pointwise_grad_term<Scalar, false, true>(job, t, g, row)
+                   : pointwise_grad_term<Scalar, false, false>(job, t, g, row);
 }
 
-/// Second pass of the backward. The masked gradient of a row is kept aside (`row_buffer`, C elements), since a term's gradient may
-/// take the place of grad_output.
+/// Second pass of the backward. The masked gradient of a row is kept aside (`row_buffer`, C elements), since a term's
+/// gradient may take the place of grad_output.
 template <class Scalar>
 void pointwise_grad(const PointwiseGradJob<Scalar>& job, Scalar* row_buffer) noexcept {
     const Index channels = job.channels;
@@ -166,9 +172,11 @@ void pointwise_grad(const PointwiseGradJob<Scalar>& job, Scalar* row_buffer) noe
         const Scalar* grad = job.grad_output + r * channels;
         if (job.relu) {
             const Scalar* y = job.output + r * channels;
-            RESNET_INDEPENDENT for (Index c = 0; c < channels; ++c) row_buffer[c] = y[c] > 0 ? grad[c] : Scalar{0};
+            RESNET_INDEPENDENT
+            for (Index c = 0; c < channels; ++c) row_buffer[c] = y[c] > 0 ? grad[c] : Scalar{0};
         } else {
-            RESNET_INDEPENDENT for (Index c = 0; c < channels; ++c) row_buffer[c] = grad[c];
+            RESNET_INDEPENDENT
+            for (Index c = 0; c < channels; ++c) row_buffer[c] = grad[c];
         }
         for (int t = 0; t < job.terms; ++t) pointwise_grad_term(job, t, row_buffer, r);
     }

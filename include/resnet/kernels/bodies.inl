@@ -1,12 +1,12 @@
 // Everything that is compiled for one instruction set, in the namespace and target region of kernels.hpp.
 
-#include <resnet/kernels/vector.inl>
-#include <resnet/kernels/convolution.inl>
-#include <resnet/kernels/weight_gradient.inl>
-#include <resnet/kernels/winograd.inl>
 #include <resnet/kernels/batch_norm.inl>
+#include <resnet/kernels/convolution.inl>
 #include <resnet/kernels/pooling.inl>
 #include <resnet/kernels/update.inl>
+#include <resnet/kernels/vector.inl>
+#include <resnet/kernels/weight_gradient.inl>
+#include <resnet/kernels/winograd.inl>
 
 template <class Scalar>
 inline constexpr Kernels<Scalar> table{

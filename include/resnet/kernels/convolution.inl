@@ -9,28 +9,34 @@ struct Tap {
 template <class Scalar>
 struct TileTarget {
     Scalar* output;
-    const Scalar* start;  // what the sums begin with, or null: the residual, or what an earlier depth block left in output
-    Index stride;         // elements from row to row, of both
-    const Scalar* bias;   // or null
+    // What the sums begin with, or null: the residual, or what an earlier depth block left in output.
+    const Scalar* start;
+    Index stride;        // elements from row to row, of both
+    const Scalar* bias;  // or null
     bool relu;
 };
 
 /// output[Rows][Vectors * lanes] = epilogue(sum over taps, k < depth of input[row][k] * weight[tap][k]).
 template <class Scalar, int Rows, int Vectors>
-void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, int count, Index depth, const Scalar* weight,
-                      const TileTarget<Scalar>& target) {
+void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, int count, Index depth,
+                      const Scalar* weight, const TileTarget<Scalar>& target) {
     using Packet = typename Vector<Scalar>::Packet;
     using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes;
 
     Packet sum[Rows][Vectors];
-    RESNET_UNROLL for (int v = 0; v < Vectors; ++v) {
-        const Packet bias = target.bias != nullptr ? *reinterpret_cast<const Packet*>(target.bias + v * lanes) : Packet{};
-        RESNET_UNROLL for (int r = 0; r < Rows; ++r) sum[r][v] = bias;
+    RESNET_UNROLL
+    for (int v = 0; v < Vectors; ++v) {
+        const Packet bias =
+            target.bias != nullptr ? *reinterpret_cast<const Packet*>(target.bias + v * lanes) : Packet{};
+        RESNET_UNROLL
+        for (int r = 0; r < Rows; ++r) sum[r][v] = bias;
     }
     if (target.start != nullptr) {
-        RESNET_UNROLL for (int r = 0; r < Rows; ++r) {
-            RESNET_UNROLL for (int v = 0; v < Vectors; ++v)
+        RESNET_UNROLL
+        for (int r = 0; r < Rows; ++r) {
+            RESNET_UNROLL
+            for (int v = 0; v < Vectors; ++v)
                 sum[r][v] += *reinterpret_cast<const Unaligned*>(target.start + r * target.stride + v * lanes);
         }
     }
@@ -39,26 +45,34 @@ void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, 
         const Scalar* w = weight + taps[t].weight;
         for (Index k = 0; k < depth; ++k, w += Vectors * lanes) {
             Packet b[Vectors];
-            RESNET_UNROLL for (int v = 0; v < Vectors; ++v) b[v] = *reinterpret_cast<const Packet*>(w + v * lanes);
-            RESNET_UNROLL for (int r = 0; r < Rows; ++r) {
+            RESNET_UNROLL
+            for (int v = 0; v < Vectors; ++v) b[v] = *reinterpret_cast<const Packet*>(w + v * lanes);
+            RESNET_UNROLL
+            for (int r = 0; r < Rows; ++r) {
                 const Scalar x = a[r * input_stride + k];
-                RESNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] += b[v] * x;
+                RESNET_UNROLL
+                for (int v = 0; v < Vectors; ++v) sum[r][v] += b[v] * x;
             }
         }
     }
     if (target.relu) {  // a NaN stays a NaN, as in PyTorch
-        RESNET_UNROLL for (int r = 0; r < Rows; ++r) {
-            RESNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = sum[r][v] < Packet{} ? Packet{} : sum[r][v];
+        RESNET_UNROLL
+        for (int r = 0; r < Rows; ++r) {
+            RESNET_UNROLL
+            for (int v = 0; v < Vectors; ++v) sum[r][v] = sum[r][v] < Packet{} ? Packet{} : sum[r][v];
         }
     }
-    RESNET_UNROLL for (int r = 0; r < Rows; ++r) {
-        RESNET_UNROLL for (int v = 0; v < Vectors; ++v)
+    RESNET_UNROLL
+    for (int r = 0; r < Rows; ++r) {
+        RESNET_UNROLL
+        for (int v = 0; v < Vectors; ++v)
             *reinterpret_cast<Unaligned*>(target.output + r * target.stride + v * lanes) = sum[r][v];
     }
 }
 
 template <class Scalar>
-using ConvolutionTile = void (*)(const Scalar*, Index, const Tap*, int, Index, const Scalar*, const TileTarget<Scalar>&);
+using ConvolutionTile = void (*)(const Scalar*, Index, const Tap*, int, Index, const Scalar*,
+                                 const TileTarget<Scalar>&);
 
 template <class Scalar, int Vectors, int... Rows>
 constexpr auto convolution_tiles(std::integer_sequence<int, Rows...>) {
@@ -67,8 +81,9 @@ constexpr auto convolution_tiles(std::integer_sequence<int, Rows...>) {
 
 /// The partial vector at the end of the channels goes through a buffer, so that nothing behind the row is touched.
 template <class Scalar>
-void convolution_partial_tile(ConvolutionTile<Scalar> tile, int rows, int valid, const Scalar* input, Index input_stride, const Tap* taps,
-                              int count, Index depth, const Scalar* weight, TileTarget<Scalar> target) {
+void convolution_partial_tile(ConvolutionTile<Scalar> tile, int rows, int valid, const Scalar* input,
+                              Index input_stride, const Tap* taps, int count, Index depth, const Scalar* weight,
+                              TileTarget<Scalar> target) {
     constexpr int lanes = Vector<Scalar>::lanes;
     alignas(64) Scalar output[tile_rows * lanes] = {}, start[tile_rows * lanes] = {};
     Scalar* const real = target.output;
@@ -85,11 +100,11 @@ void convolution_partial_tile(ConvolutionTile<Scalar> tile, int rows, int valid,
         for (int c = 0; c < valid; ++c) real[r * stride + c] = output[r * lanes + c];
 }
 
-/// rows x channels of one panel, in tiles of nearly equal height: 16 rows are 6 + 5 + 5, since a tile of 4 rows still fills the
-/// multipliers and one of 1 or 2 does not.
+/// rows x channels of one panel, in tiles of nearly equal height: 16 rows are 6 + 5 + 5, since a tile of 4 rows still
+/// fills the multipliers and one of 1 or 2 does not.
 template <class Scalar>
-void convolution_rows(Index rows, const Panels::Panel& panel, const Scalar* input, Index input_stride, const Tap* taps, int count, Index depth,
-                      const Scalar* weight, TileTarget<Scalar> target) {
+void convolution_rows(Index rows, const Panels::Panel& panel, const Scalar* input, Index input_stride, const Tap* taps,
+                      int count, Index depth, const Scalar* weight, TileTarget<Scalar> target) {
     static constexpr auto one = convolution_tiles<Scalar, 1>(std::make_integer_sequence<int, tile_rows>{});
     static constexpr auto two = convolution_tiles<Scalar, 2>(std::make_integer_sequence<int, tile_rows>{});
     static constexpr auto wide = convolution_tiles<Scalar, tile_vectors>(std::make_integer_sequence<int, tile_rows>{});
@@ -99,7 +114,8 @@ void convolution_rows(Index rows, const Panels::Panel& panel, const Scalar* inpu
     for (Index p = 0; p < pieces; ++p) {
         const int h = static_cast<int>(height + (p < taller ? 1 : 0));
         const auto tile = tiles[static_cast<std::size_t>(h - 1)];
-        if (partial) convolution_partial_tile(tile, h, panel.valid, input, input_stride, taps, count, depth, weight, target);
+        if (partial)
+            convolution_partial_tile(tile, h, panel.valid, input, input_stride, taps, count, depth, weight, target);
         else tile(input, input_stride, taps, count, depth, weight, target);
         input += h * input_stride;
         target.output += h * target.stride;
@@ -115,8 +131,8 @@ void convolution(const ConvolutionJob<Scalar>& job) noexcept {
     const int live = static_cast<int>(table.live.size());
     const Index in = job.in, b = job.images, depth_total = live * in;
 
-    // The weights of a panel are used a depth block at a time (at most 512 rows: 128 KiB of a 64-channel panel), over all rows of
-    // the chunk: they stay in the second-level cache, and the sums wait in the output.
+    // The weights of a panel are used a depth block at a time (at most 512 rows: 128 KiB of a 64-channel panel), over
+    // all rows of the chunk: they stay in the second-level cache, and the sums wait in the output.
     constexpr Index depth_block = 512;
     const Index pieces = divide_up(in, depth_block), piece = divide_up(in, pieces);
     const int taps_a_block = static_cast<int>(std::max<Index>(1, depth_block / in));
@@ -144,13 +160,17 @@ void convolution(const ConvolutionJob<Scalar>& job) noexcept {
                     }
                     // A run without taps (all padding) is written once, with the first block.
                     if (count == 0 && (run.taps > 0 || first_tap > 0 || k > 0)) continue;
-                    const bool first = before == 0 && k == 0, last = before + count == run.taps && (k + piece >= in || count == 0);
+                    const bool first = before == 0 && k == 0,
+                               last = before + count == run.taps && (k + piece >= in || count == 0);
                     const Index offset = run.output * b * job.out + panel.first;
-                    // The residual comes first: it may lie where the output goes, and a later depth block would find sums there.
+                    // The residual comes first: it may lie where the output goes, and a later depth block would find
+                    // sums there.
                     const bool begun = job.accumulate || !first;
                     TileTarget<Scalar> target{
                         .output = job.output + offset,
-                        .start = begun ? job.output + offset : job.residual != nullptr ? job.residual + offset : nullptr,
+                        .start = begun                     ? job.output + offset
+                                 : job.residual != nullptr ? job.residual + offset
+                                                           : nullptr,
                         .stride = output_stride,
                         .bias = job.bias != nullptr && !begun ? job.bias + panel.first : nullptr,
                         .relu = job.relu && last,

@@ -1,8 +1,9 @@
-// Where a convolution reads: for each run of output positions the taps that touch data, as offsets from the run's input.
+// Where a convolution reads: for each run of output positions the taps that touch data, as offsets from the run's
+// input.
 //
-// Positions of one row with the same live taps form a run: a matrix of (positions x images) rows, on which a tap is a constant
-// offset. One table serves every kernel size, stride and padding; the gradient of the input is the same walk with the roles of
-// input and output exchanged (a stride then gives parity classes: no zero is ever multiplied).
+// Positions of one row with the same live taps form a run: a matrix of (positions x images) rows, on which a tap is a
+// constant offset. One table serves every kernel size, stride and padding; the gradient of the input is the same walk
+// with the roles of input and output exchanged (a stride then gives parity classes: no zero is ever multiplied).
 #pragma once
 
 #include <algorithm>
@@ -74,15 +75,18 @@ inline std::vector<AxisRun> axis_runs(bool forward, int kernel, int stride, int 
     std::vector<AxisRun> runs;
     for (int phase = 0; phase < output_step; ++phase)
         for (int y = phase; y < to; y += output_step) {
-            AxisRun run = forward ? forward_axis(y, kernel, stride, padding, from) : backward_axis(y, kernel, stride, padding, from);
+            AxisRun run = forward ? forward_axis(y, kernel, stride, padding, from)
+                                  : backward_axis(y, kernel, stride, padding, from);
             if (y != phase && runs.back().continues(run, input_step, output_step)) ++runs.back().count;
             else runs.push_back(std::move(run));
         }
     return runs;
 }
 
-/// Adds a run, or makes the last one longer where both sides go on without a gap. Runs stay short enough to share among chunks.
-inline void append_run(std::vector<GatherRun>& runs, const GatherRun& run, int input_step, int output_step, int longest) {
+/// Adds a run, or makes the last one longer where both sides go on without a gap. Runs stay short enough to share among
+/// chunks.
+inline void append_run(std::vector<GatherRun>& runs, const GatherRun& run, int input_step, int output_step,
+                       int longest) {
     for (int done = 0; done < run.count;) {
         GatherRun* last = runs.empty() ? nullptr : &runs.back();
         const int output = run.output + done * output_step, input = run.input + done * input_step;
@@ -108,7 +112,11 @@ inline GatherTable gather_table(const ConvolutionShape& shape, bool forward) {
     const auto rows = detail::axis_runs(forward, w.height, w.stride, w.padding, from.height, to.height);
     const auto columns = detail::axis_runs(forward, w.width, w.stride, w.padding, from.width, to.width);
 
-    GatherTable table{.input_step = forward ? w.stride : 1, .output_step = forward ? 1 : w.stride, .runs = {}, .taps = {}, .live = {}};
+    GatherTable table{.input_step = forward ? w.stride : 1,
+                      .output_step = forward ? 1 : w.stride,
+                      .runs = {},
+                      .taps = {},
+                      .live = {}};
     for (const auto& row : rows)
         for (const auto y : row.taps)
             for (const auto& column : columns)
@@ -116,7 +124,8 @@ inline GatherTable gather_table(const ConvolutionShape& shape, bool forward) {
     std::sort(table.live.begin(), table.live.end());
     table.live.erase(std::unique(table.live.begin(), table.live.end()), table.live.end());
     const auto index_of = [&](int tap) {
-        return static_cast<std::int32_t>(std::lower_bound(table.live.begin(), table.live.end(), tap) - table.live.begin());
+        return static_cast<std::int32_t>(std::lower_bound(table.live.begin(), table.live.end(), tap) -
+                                         table.live.begin());
     };
 
     struct Row {

@@ -29,7 +29,8 @@ inline Isa cpu_isa() {
     return Isa::baseline;
 }
 
-/// cpu_isa(), lowered by the environment variable RESNET_ISA (baseline, avx2 or avx512) if it is set. Error for another word.
+/// cpu_isa(), lowered by the environment variable RESNET_ISA (baseline, avx2 or avx512) if it is set. Error for another
+/// word.
 inline Isa current_isa() {
     const Isa best = cpu_isa();
     const char* wish = std::getenv("RESNET_ISA");  // NOLINT(concurrency-mt-unsafe): nothing here writes the environment

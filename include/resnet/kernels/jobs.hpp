@@ -1,6 +1,8 @@
-// What kernels are called with: plain structs of sizes and pointers, one call a chunk of work. No type here knows an instruction set.
+// What kernels are called with: plain structs of sizes and pointers, one call a chunk of work. No type here knows an
+// instruction set.
 //
-// Activations of one block of b images are [H][W][b][C]. `In` and `Out` are the channels that a kernel reads and writes.
+// Activations of one block of b images are [H][W][b][C]. `In` and `Out` are the channels that a kernel reads and
+// writes.
 #pragma once
 
 #include <resnet/core/extent.hpp>
@@ -8,7 +10,8 @@
 
 namespace resnet::inline v0 {
 
-/// Output channels in panels of whole vectors (at most `widest`, then 2 and 1); a last partial vector is a panel of its own.
+/// Output channels in panels of whole vectors (at most `widest`, then 2 and 1); a last partial vector is a panel of its
+/// own.
 struct Panels {
     int channels = 0;
     int lanes = 0, widest = 0;
@@ -42,14 +45,14 @@ struct ConvolutionJob {
     const GatherTable* table = nullptr;
     Index first_run = 0, last_run = 0;
     int first_panel = 0, last_panel = 0;
-    int images = 0;              // b of the block
+    int images = 0;  // b of the block
     int in = 0, out = 0;
-    const Scalar* input = nullptr;    // [positions][b][In]
-    const Scalar* weight = nullptr;   // [panel][live tap][In][panel's channels]
-    const Scalar* bias = nullptr;     // [padded Out] or null
-    const Scalar* residual = nullptr; // like output, or null
-    Scalar* output = nullptr;         // [positions][b][Out]
-    bool accumulate = false;          // add to output; then neither bias nor relu
+    const Scalar* input = nullptr;     // [positions][b][In]
+    const Scalar* weight = nullptr;    // [panel][live tap][In][panel's channels]
+    const Scalar* bias = nullptr;      // [padded Out] or null
+    const Scalar* residual = nullptr;  // like output, or null
+    Scalar* output = nullptr;          // [positions][b][Out]
+    bool accumulate = false;           // add to output; then neither bias nor relu
     bool relu = false;
 };
 
@@ -59,15 +62,15 @@ struct WeightGradientJob {
     const GatherRun* runs = nullptr;  // of the tap
     Index run_count = 0;
     int input_step = 1;
-    int first_in = 0, last_in = 0;   // input channels of this chunk
+    int first_in = 0, last_in = 0;  // input channels of this chunk
     int in = 0, out = 0;
-    int block = 0;                    // images of a full block
-    Index images = 0;                 // of the batch
+    int block = 0;     // images of a full block
+    Index images = 0;  // of the batch
     Index first_block = 0, last_block = 0;
     Index input_positions = 0, output_positions = 0;
     const Scalar* input = nullptr;
     const Scalar* grad_output = nullptr;
-    Scalar* grad_weight = nullptr;    // of the tap: [In][Out]
+    Scalar* grad_weight = nullptr;  // of the tap: [In][Out]
     bool accumulate = false;
 };
 
@@ -79,7 +82,7 @@ struct WinogradOutputJob {
     int images = 0, channels = 0;
     const Scalar* bias = nullptr;
     bool accumulate = false, relu = false;
-    Scalar* output[16] = {};          // [b][C] each, or null beyond the edge
+    Scalar* output[16] = {};  // [b][C] each, or null beyond the edge
     const Scalar* residual[16] = {};
 };
 
@@ -117,11 +120,11 @@ struct PointwiseGradJob {
     const Scalar* output = nullptr;
     const Scalar* input[2] = {nullptr, nullptr};  // null where the term is not normalised
     const Scalar* mean[2] = {nullptr, nullptr};
-    double* sums = nullptr;                       // [1 + terms][C], overwritten
+    double* sums = nullptr;  // [1 + terms][C], overwritten
     const Scalar* scale[2] = {nullptr, nullptr};
     const Scalar* slope[2] = {nullptr, nullptr};
     const Scalar* offset[2] = {nullptr, nullptr};
-    Scalar* grad_input[2] = {nullptr, nullptr};   // null where nobody needs it
+    Scalar* grad_input[2] = {nullptr, nullptr};  // null where nobody needs it
     bool add[2] = {false, false};
 };
 
@@ -130,8 +133,8 @@ template <class Scalar>
 struct PoolJob {
     Window window{};
     Extent input_extent{}, output_extent{};
-    Index width = 0;                 // b * C
-    int first_row = 0, last_row = 0; // output rows (forward) or the whole map (backward)
+    Index width = 0;                  // b * C
+    int first_row = 0, last_row = 0;  // output rows (forward) or the whole map (backward)
     const Scalar* input = nullptr;
     Scalar* output = nullptr;
     // backward

@@ -1,5 +1,5 @@
-// The kernels, each body compiled once for every instruction set in this unit; the CPU chooses at run time, so the user needs no -march
-// and no public type depends on one. The bodies are the .inl files beside this one.
+// The kernels, each body compiled once for every instruction set in this unit; the CPU chooses at run time, so the user
+// needs no -march and no public type depends on one. The bodies are the .inl files beside this one.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +29,8 @@ struct Kernels {
     void (*winograd_weight)(const Scalar* const* taps, Index count, Scalar* u, Index stride) noexcept;
     void (*winograd_grad_weight)(const Scalar* u, Index stride, Index count, Scalar* const* taps, bool add) noexcept;
     void (*matrix_product)(const MatrixProductJob<Scalar>&) noexcept;
-    void (*channel_moments)(const Scalar* x, Index rows, Index stride, int channels, double* mean, double* squares) noexcept;
+    void (*channel_moments)(const Scalar* x, Index rows, Index stride, int channels, double* mean,
+                            double* squares) noexcept;
     void (*pointwise)(const PointwiseJob<Scalar>&) noexcept;
     void (*pointwise_grad_sums)(const PointwiseGradJob<Scalar>&) noexcept;
     void (*pointwise_grad)(const PointwiseGradJob<Scalar>&, Scalar* row_buffer) noexcept;

@@ -15,9 +15,11 @@ void max_pool(const PoolJob<Scalar>& job) noexcept {
                     if (ix < 0 || ix >= job.input_extent.width) continue;
                     const Scalar* in = job.input + (Index{iy} * job.input_extent.width + ix) * job.width;
                     if (first) {
-                        RESNET_INDEPENDENT for (Index i = 0; i < job.width; ++i) out[i] = in[i];
+                        RESNET_INDEPENDENT
+                        for (Index i = 0; i < job.width; ++i) out[i] = in[i];
                     } else {  // a NaN wins, as in PyTorch
-                        RESNET_INDEPENDENT for (Index i = 0; i < job.width; ++i)
+                        RESNET_INDEPENDENT
+                        for (Index i = 0; i < job.width; ++i)
                             out[i] = ((in[i] > out[i]) | (in[i] != in[i])) ? in[i] : out[i];
                     }
                     first = false;
@@ -45,7 +47,8 @@ void max_pool_grad(const PoolJob<Scalar>& job, unsigned char* taken) noexcept {
                     const Index source = (Index{iy} * job.input_extent.width + ix) * job.width;
                     const Scalar* in = job.input + source;
                     Scalar* out = job.grad_input + source;
-                    RESNET_INDEPENDENT for (Index i = 0; i < job.width; ++i) {
+                    RESNET_INDEPENDENT
+                    for (Index i = 0; i < job.width; ++i) {
                         const bool hit = (in[i] == value[i]) & (taken[i] == 0);
                         out[i] += hit ? grad[i] : Scalar{0};
                         taken[i] = static_cast<unsigned char>(taken[i] | static_cast<unsigned char>(hit));
@@ -63,7 +66,8 @@ void average_pool(const PoolJob<Scalar>& job) noexcept {
     for (int y = job.first_row; y < job.last_row; ++y)
         for (int x = 0; x < job.output_extent.width; ++x) {
             Scalar* out = job.output + (Index{y} * job.output_extent.width + x) * job.width;
-            RESNET_INDEPENDENT for (Index i = 0; i < job.width; ++i) out[i] = 0;
+            RESNET_INDEPENDENT
+            for (Index i = 0; i < job.width; ++i) out[i] = 0;
             for (int ky = 0; ky < w.height; ++ky) {
                 const int iy = y * w.stride + ky - w.padding;
                 if (iy < 0 || iy >= job.input_extent.height) continue;
@@ -71,10 +75,12 @@ void average_pool(const PoolJob<Scalar>& job) noexcept {
                     const int ix = x * w.stride + kx - w.padding;
                     if (ix < 0 || ix >= job.input_extent.width) continue;
                     const Scalar* in = job.input + (Index{iy} * job.input_extent.width + ix) * job.width;
-                    RESNET_INDEPENDENT for (Index i = 0; i < job.width; ++i) out[i] += in[i];
+                    RESNET_INDEPENDENT
+                    for (Index i = 0; i < job.width; ++i) out[i] += in[i];
                 }
             }
-            RESNET_INDEPENDENT for (Index i = 0; i < job.width; ++i) out[i] *= factor;
+            RESNET_INDEPENDENT
+            for (Index i = 0; i < job.width; ++i) out[i] *= factor;
         }
 }
 
@@ -93,7 +99,8 @@ void average_pool_grad(const PoolJob<Scalar>& job) noexcept {
                     const int ix = x * w.stride + kx - w.padding;
                     if (ix < 0 || ix >= job.input_extent.width) continue;
                     Scalar* out = job.grad_input + (Index{iy} * job.input_extent.width + ix) * job.width;
-                    RESNET_INDEPENDENT for (Index i = 0; i < job.width; ++i) out[i] += factor * grad[i];
+                    RESNET_INDEPENDENT
+                    for (Index i = 0; i < job.width; ++i) out[i] += factor * grad[i];
                 }
             }
         }

@@ -14,7 +14,8 @@ void adam_update(const UpdateJob<Scalar>& job) noexcept {
     for (Index i = 0; i < job.count; i += lanes) {
         Packet p = *reinterpret_cast<const Unaligned*>(job.parameter + i) * decay;
         const Packet g = *reinterpret_cast<const Unaligned*>(job.gradient + i) * job.gradient_scale + p * l2;
-        Packet m = *reinterpret_cast<const Unaligned*>(job.first + i), v = *reinterpret_cast<const Unaligned*>(job.second + i);
+        Packet m = *reinterpret_cast<const Unaligned*>(job.first + i),
+               v = *reinterpret_cast<const Unaligned*>(job.second + i);
         m += (g - m) * rest1;
         v = v * job.beta2 + g * g * rest2;
         Packet root = v;
@@ -26,12 +27,13 @@ void adam_update(const UpdateJob<Scalar>& job) noexcept {
     }
 }
 
-/// Stochastic gradient descent with momentum (Sutskever et al. 2013, in PyTorch's form: the velocity holds no learning rate). The
-/// velocity begins at zero, so the first step sets it to the gradient, as PyTorch does.
+/// Stochastic gradient descent with momentum (Sutskever et al. 2013, in PyTorch's form: the velocity holds no learning
+/// rate). The velocity begins at zero, so the first step sets it to the gradient, as PyTorch does.
 template <class Scalar>
 void sgd_update(const UpdateJob<Scalar>& job) noexcept {
     const Scalar momentum = job.beta1;
-    RESNET_INDEPENDENT for (Index i = 0; i < job.count; ++i) {
+    RESNET_INDEPENDENT
+    for (Index i = 0; i < job.count; ++i) {
         const Scalar g = job.gradient[i] * job.gradient_scale + job.parameter[i] * job.weight_decay;
         const Scalar velocity = job.first[i] * momentum + g;
         job.first[i] = velocity;

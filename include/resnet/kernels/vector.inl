@@ -1,4 +1,5 @@
-// The vectors of one instruction set: the compiler's own, VECTOR_BYTES wide. Included inside that set's namespace and target region.
+// The vectors of one instruction set: the compiler's own, VECTOR_BYTES wide. Included inside that set's namespace and
+// target region.
 
 template <class Scalar>
 struct Vector;
@@ -18,15 +19,20 @@ struct Vector<double> {
 // Tiles: as many sums as the registers hold beside a row of weights.
 inline constexpr int tile_rows = RESNET_TILE_ROWS, tile_vectors = RESNET_TILE_VECTORS;
 
-/// Element by element, in place; written with intrinsics because a plain loop over std::sqrt keeps errno and is not vectorised.
-/// (g++ 12 warns of the unmasked AVX-512 forms: its header passes an undefined vector.)
+/// Element by element, in place; written with intrinsics because a plain loop over std::sqrt keeps errno and is not
+/// vectorised. (g++ 12 warns of the unmasked AVX-512 forms: its header passes an undefined vector.)
 template <class Scalar>
 inline void square_root(typename Vector<Scalar>::Packet& x) {
 #if RESNET_VECTOR_BYTES == 64
-    if constexpr (sizeof(Scalar) == 4) x = reinterpret_cast<typename Vector<Scalar>::Packet>(_mm512_maskz_sqrt_ps(static_cast<__mmask16>(-1), reinterpret_cast<__m512>(x)));
-    else x = reinterpret_cast<typename Vector<Scalar>::Packet>(_mm512_maskz_sqrt_pd(static_cast<__mmask8>(-1), reinterpret_cast<__m512d>(x)));
+    if constexpr (sizeof(Scalar) == 4)
+        x = reinterpret_cast<typename Vector<Scalar>::Packet>(
+            _mm512_maskz_sqrt_ps(static_cast<__mmask16>(-1), reinterpret_cast<__m512>(x)));
+    else
+        x = reinterpret_cast<typename Vector<Scalar>::Packet>(
+            _mm512_maskz_sqrt_pd(static_cast<__mmask8>(-1), reinterpret_cast<__m512d>(x)));
 #elif RESNET_VECTOR_BYTES == 32
-    if constexpr (sizeof(Scalar) == 4) x = reinterpret_cast<typename Vector<Scalar>::Packet>(_mm256_sqrt_ps(reinterpret_cast<__m256>(x)));
+    if constexpr (sizeof(Scalar) == 4)
+        x = reinterpret_cast<typename Vector<Scalar>::Packet>(_mm256_sqrt_ps(reinterpret_cast<__m256>(x)));
     else x = reinterpret_cast<typename Vector<Scalar>::Packet>(_mm256_sqrt_pd(reinterpret_cast<__m256d>(x)));
 #else
     for (int l = 0; l < Vector<Scalar>::lanes; ++l) x[l] = std::sqrt(x[l]);

@@ -1,13 +1,17 @@
-// Winograd's convolution F(4x4, 3x3) (Lavin & Gray 2016, "Fast algorithms for convolutional neural networks", section 4): 36 products for
-// 16 outputs of a 3x3 kernel, which take 144 directly. Y = A^T [(G g G^T) * (B^T d B)] A, here for whole rows of channels at a time.
+// Winograd's convolution F(4x4, 3x3) (Lavin & Gray 2016, "Fast algorithms for convolutional neural networks", section
+// 4): 36 products for 16 outputs of a 3x3 kernel, which take 144 directly. Y = A^T [(G g G^T) * (B^T d B)] A, here for
+// whole rows of channels at a time.
 //
-// Interpolation points 0, +-1/sqrt(2), +-sqrt(2) and infinity: against double the error is about a third of that with the integer
-// points 0, +-1, +-2 (relative L2 0.6-1.9e-6 instead of 1.3-5.5e-6), since the points and their powers stay near 1.
+// Interpolation points 0, +-1/sqrt(2), +-sqrt(2) and infinity: against double the error is about a third of that with
+// the integer points 0, +-1, +-2 (relative L2 0.6-1.9e-6 instead of 1.3-5.5e-6), since the points and their powers stay
+// near 1.
 
 template <class Scalar>
 struct WinogradConstants {
-    static constexpr Scalar a = static_cast<Scalar>(0.70710678118654752440), b = static_cast<Scalar>(1.41421356237309504880);
-    static constexpr Scalar half = static_cast<Scalar>(0.5), two = 2, sum = static_cast<Scalar>(2.5);  // a^2, b^2, a^2 + b^2; a^2 b^2 = 1
+    static constexpr Scalar a = static_cast<Scalar>(0.70710678118654752440),
+                            b = static_cast<Scalar>(1.41421356237309504880);
+    static constexpr Scalar half = static_cast<Scalar>(0.5), two = 2,
+                            sum = static_cast<Scalar>(2.5);  // a^2, b^2, a^2 + b^2; a^2 b^2 = 1
     // Divisors of the interpolation, prod over k != i of (p_i - p_k): 1 at 0, -3/2 at +-a, 6 at +-b.
     static constexpr Scalar third = static_cast<Scalar>(-2.0 / 3), sixth = static_cast<Scalar>(1.0 / 6);
 };
@@ -107,16 +111,20 @@ template <class Transform, class Packet>
 inline void winograd_transform(const Packet* in, Packet* out) {
     constexpr int n = Transform::inputs, m = Transform::outputs;
     Packet half[m * n];
-    RESNET_UNROLL for (int x = 0; x < n; ++x) Transform::apply(in + x, n, half + x, n);  // columns: half[y][x]
-    RESNET_UNROLL for (int y = 0; y < m; ++y) Transform::apply(half + y * n, 1, out + y * m, 1);
+    RESNET_UNROLL
+    for (int x = 0; x < n; ++x) Transform::apply(in + x, n, half + x, n);  // columns: half[y][x]
+    RESNET_UNROLL
+    for (int y = 0; y < m; ++y) Transform::apply(half + y * n, 1, out + y * m, 1);
 }
 
-/// `rows` are the n x n positions of a tile, each `count` numbers (a multiple of the lanes); result p goes to out + p * stride.
+/// `rows` are the n x n positions of a tile, each `count` numbers (a multiple of the lanes); result p goes to out + p *
+/// stride.
 template <class Scalar, class Transform>
 void winograd_scatter(const Scalar* const* rows, Index count, Scalar* out, Index stride) {
     using Packet = typename Vector<Scalar>::Packet;
     using Unaligned = typename Vector<Scalar>::Unaligned;
-    constexpr int lanes = Vector<Scalar>::lanes, n = Transform::inputs * Transform::inputs, m = Transform::outputs * Transform::outputs;
+    constexpr int lanes = Vector<Scalar>::lanes, n = Transform::inputs * Transform::inputs,
+                  m = Transform::outputs * Transform::outputs;
     for (Index c = 0; c < count; c += lanes) {
         Packet in[n], result[m];
         for (int i = 0; i < n; ++i) in[i] = *reinterpret_cast<const Unaligned*>(rows[i] + c);
@@ -149,7 +157,8 @@ void winograd_output(const WinogradOutputJob<Scalar>& job) noexcept {
             Packet m[36], y[16];
             for (int i = 0; i < 36; ++i) m[i] = *reinterpret_cast<const Unaligned*>(job.products + i * job.stride + at);
             winograd_transform<WinogradOutput<Scalar>>(m, y);
-            const Packet bias = job.bias != nullptr ? Packet(*reinterpret_cast<const Unaligned*>(job.bias + c)) : Packet{};
+            const Packet bias =
+                job.bias != nullptr ? Packet(*reinterpret_cast<const Unaligned*>(job.bias + c)) : Packet{};
             for (int i = 0; i < 16; ++i) {
                 if (job.output[i] == nullptr) continue;  // beyond the map's edge
                 Packet value = y[i] + bias;
@@ -187,6 +196,7 @@ void matrix_product(const MatrixProductJob<Scalar>& job) noexcept {
         const Tap whole{0, 0};
         const TileTarget<Scalar> target{
             .output = job.output + panel.first, .start = nullptr, .stride = job.out, .bias = nullptr, .relu = false};
-        convolution_rows(job.rows, panel, job.input, job.in, &whole, 1, job.in, job.weight + Index{panel.first} * job.in, target);
+        convolution_rows(job.rows, panel, job.input, job.in, &whole, 1, job.in,
+                         job.weight + Index{panel.first} * job.in, target);
     }
 }

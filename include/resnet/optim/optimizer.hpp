@@ -18,7 +18,9 @@ template <class Scalar>
 class Optimizer {
 public:
     Optimizer(const OptimizerSettings& settings, Index parameter_elements)
-        : settings_{settings}, first_(parameter_elements), second_(std::holds_alternative<SGD>(settings) ? 0 : parameter_elements) {
+        : settings_{settings},
+          first_(parameter_elements),
+          second_(std::holds_alternative<SGD>(settings) ? 0 : parameter_elements) {
         if (const SGD* sgd = std::get_if<SGD>(&settings); sgd != nullptr && sgd->nesterov && sgd->momentum <= 0)
             throw Error("SGD", "momentum above 0 with nesterov", std::to_string(sgd->momentum));
     }
@@ -40,10 +42,10 @@ public:
     Buffer<Scalar>& second() noexcept { return second_; }
     Index bytes() const noexcept { return first_.bytes() + second_.bytes(); }
 
-    /// One step. Gradients are multiplied by `gradient_scale` first (clipping). A range whose gradient is always zero is left out
-    /// where that changes nothing: without weight decay its moments are zero, and so is its update.
-    void apply(const Kernels<Scalar>& kernels, const std::vector<ParameterRange>& ranges, Scalar* parameters, const Scalar* gradients,
-               double gradient_scale) {
+    /// One step. Gradients are multiplied by `gradient_scale` first (clipping). A range whose gradient is always zero
+    /// is left out where that changes nothing: without weight decay its moments are zero, and so is its update.
+    void apply(const Kernels<Scalar>& kernels, const std::vector<ParameterRange>& ranges, Scalar* parameters,
+               const Scalar* gradients, double gradient_scale) {
         ++steps_;
         UpdateJob<Scalar> job;
         job.gradient_scale = static_cast<Scalar>(gradient_scale);
@@ -63,7 +65,8 @@ public:
                     job.decoupled = std::is_same_v<std::decay_t<decltype(s)>, AdamW>;
                     const auto t = static_cast<double>(steps_);
                     job.correction1 = static_cast<Scalar>(1 - std::pow(static_cast<double>(s.beta1), t));
-                    job.correction2_root = static_cast<Scalar>(std::sqrt(1 - std::pow(static_cast<double>(s.beta2), t)));
+                    job.correction2_root =
+                        static_cast<Scalar>(std::sqrt(1 - std::pow(static_cast<double>(s.beta2), t)));
                 }
             },
             settings_);

@@ -13,7 +13,8 @@ struct Adam {
     float weight_decay = 0;
 };
 
-/// Loshchilov & Hutter 2019, algorithm 2: weights shrink by learning_rate * weight_decay, apart from the gradient. PyTorch: torch.optim.AdamW.
+/// Loshchilov & Hutter 2019, algorithm 2: weights shrink by learning_rate * weight_decay, apart from the gradient.
+/// PyTorch: torch.optim.AdamW.
 struct AdamW {
     float learning_rate = 1e-3f;
     float beta1 = 0.9f, beta2 = 0.999f;

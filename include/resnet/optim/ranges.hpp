@@ -8,7 +8,8 @@
 
 namespace resnet::inline v0 {
 
-/// Elements offset ... offset + count - 1 of the flat buffer, a multiple of 16 or up to the end of a parameter's padding.
+/// Elements offset ... offset + count - 1 of the flat buffer, a multiple of 16 or up to the end of a parameter's
+/// padding.
 struct ParameterRange {
     int parameter = 0;
     Index offset = 0, count = 0;
@@ -16,23 +17,28 @@ struct ParameterRange {
     bool live = true;  // some step writes its gradient; else the gradient is zero, always
 };
 
-/// The ranges of all parameters that are not frozen. A convolution's taps that touch no data, and a bias that only batch norms see, are
-/// not live. `live_before` (by element / 16) remembers what was live in earlier plans: an optimizer's moments are no longer zero there.
-inline std::vector<ParameterRange> parameter_ranges(const Plan& plan, const std::vector<char>& frozen, std::vector<char>& live_before) {
+/// The ranges of all parameters that are not frozen. A convolution's taps that touch no data, and a bias that only
+/// batch norms see, are not live. `live_before` (by element / 16) remembers what was live in earlier plans: an
+/// optimizer's moments are no longer zero there.
+inline std::vector<ParameterRange> parameter_ranges(const Plan& plan, const std::vector<char>& frozen,
+                                                    std::vector<char>& live_before) {
     const Graph& graph = plan.graph();
     live_before.resize(static_cast<std::size_t>(graph.parameter_elements / 16), 0);
     const auto mark = [&](Index offset, Index count) {
-        for (Index line = offset / 16; line < divide_up(offset + count, 16); ++line) live_before[static_cast<std::size_t>(line)] = 1;
+        for (Index line = offset / 16; line < divide_up(offset + count, 16); ++line)
+            live_before[static_cast<std::size_t>(line)] = 1;
     };
     const auto mark_parameter = [&](int layer, std::string_view name) {
-        if (const int p = graph.parameter(layer, name); p >= 0) mark(at(graph.parameters, p).offset, at(graph.parameters, p).spec.size());
+        if (const int p = graph.parameter(layer, name); p >= 0)
+            mark(at(graph.parameters, p).offset, at(graph.parameters, p).spec.size());
     };
     for (int i = 0; i < plan.size(); ++i) {
         const Step& step = at(plan.program().steps, i);
         if (step.kind == StepKind::convolution_grad_weight) {
             if (!step.bias_cancels) mark_parameter(step.layer, "bias");
             const ConvolutionShape& shape = plan[i].shape;
-            const Index offset = at(graph.parameters, graph.parameter(step.layer, "weight")).offset, a_tap = Index{shape.in} * shape.out;
+            const Index offset = at(graph.parameters, graph.parameter(step.layer, "weight")).offset,
+                        a_tap = Index{shape.in} * shape.out;
             if (plan[i].kernel == ConvolutionKernel::direct && a_tap % 16 == 0)
                 for (const TapRuns& tap : plan[i].tap_runs) mark(offset + tap.tap * a_tap, a_tap);
             else mark_parameter(step.layer, "weight");
@@ -58,7 +64,9 @@ inline std::vector<ParameterRange> parameter_ranges(const Plan& plan, const std:
         for (Index offset = parameter.offset; offset < end;) {
             const char live = live_before[static_cast<std::size_t>(offset / 16)];
             Index count = 16;
-            while (offset + count < end && count < longest && live_before[static_cast<std::size_t>((offset + count) / 16)] == live) count += 16;
+            while (offset + count < end && count < longest &&
+                   live_before[static_cast<std::size_t>((offset + count) / 16)] == live)
+                count += 16;
             ranges.push_back({p, offset, count, parameter.spec.role, live != 0});
             offset += count;
         }
