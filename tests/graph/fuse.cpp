@@ -36,7 +36,9 @@ struct With {
 
 }  // namespace
 
-TEST_CASE("fuse: training keeps batch norm apart, with the sum and the relu in one step, and convolutions collect its statistics") {
+TEST_CASE(
+    "fuse: training keeps batch norm apart, with the sum and the relu in one step, and convolutions collect its "
+    "statistics") {
     CHECK(fused<Block>(Mode::training) ==
           "t0 = input\n"
           "t1 = convolution t0, moments\n"
@@ -73,19 +75,24 @@ TEST_CASE("fuse: a convolution that two read is one tensor, and no epilogue chan
 TEST_CASE("fuse: nothing is folded behind a relu") {
     constexpr auto behind = [](auto x, const auto& a, const auto&, const auto& bn) { return bn(relu(a(x))); };
     CHECK(fused<With<behind>>(Mode::inference) == "t0 = input\nt1 = relu(convolution t0)\nt2 = bn(t1)\n");
-    CHECK(fused<With<behind>>(Mode::training) == "t0 = input\nt1 = convolution t0\nt2 = relu(t1)\nt2 = moments t2\nt3 = bn(t2)\n");
+    CHECK(fused<With<behind>>(Mode::training) ==
+          "t0 = input\nt1 = convolution t0\nt2 = relu(t1)\nt2 = moments t2\nt3 = bn(t2)\n");
 }
 
 TEST_CASE("fuse: a constant factor goes into the convolution, before the residual and behind batch norm") {
-    constexpr auto scaled = [](auto x, const auto& a, const auto&, const auto& bn) { return relu(0.5f * bn(a(x)) + x); };
+    constexpr auto scaled = [](auto x, const auto& a, const auto&, const auto& bn) {
+        return relu(0.5f * bn(a(x)) + x);
+    };
     CHECK(fused<With<scaled>>(Mode::inference) == "t0 = input\nt1 = relu(0.5 bn(convolution t0) + t0)\n");
-    CHECK(fused<With<scaled>>(Mode::training) == "t0 = input\nt1 = convolution t0, moments\nt2 = relu(0.5 bn(t1) + t0)\n");
+    CHECK(fused<With<scaled>>(Mode::training) ==
+          "t0 = input\nt1 = convolution t0, moments\nt2 = relu(0.5 bn(t1) + t0)\n");
 }
 
 TEST_CASE("fuse: batch norm is not folded into a convolution that is scaled already") {
     constexpr auto scaled = [](auto x, const auto& a, const auto&, const auto& bn) { return bn(3.0f * a(x)); };
     CHECK(fused<With<scaled>>(Mode::inference) == "t0 = input\nt1 = 3 convolution t0\nt2 = bn(t1)\n");
-    CHECK(fused<With<scaled>>(Mode::training) == "t0 = input\nt1 = convolution t0\nt2 = 3 t1\nt2 = moments t2\nt3 = bn(t2)\n");
+    CHECK(fused<With<scaled>>(Mode::training) ==
+          "t0 = input\nt1 = convolution t0\nt2 = 3 t1\nt2 = moments t2\nt3 = bn(t2)\n");
 }
 
 TEST_CASE("fuse: a relu is taken of the scaled sum, not before the scaling") {
@@ -107,7 +114,8 @@ TEST_CASE("fuse: a sum of three terms is two steps") {
     };
     CHECK(fused<With<three>>(Mode::training) ==
           "t0 = input\nt1 = convolution t0\nt2 = convolution t0\nt3 = t1 + t2\nt4 = relu(t3 + t0)\n");
-    CHECK(fused<With<three>>(Mode::inference) == "t0 = input\nt1 = convolution t0\nt2 = convolution t0 + t1\nt3 = relu(t2 + t0)\n");
+    CHECK(fused<With<three>>(Mode::inference) ==
+          "t0 = input\nt1 = convolution t0\nt2 = convolution t0 + t1\nt3 = relu(t2 + t0)\n");
 }
 
 TEST_CASE("fuse: a value plus itself has two terms of one tensor") {
@@ -141,7 +149,8 @@ TEST_CASE("fuse: two batch norms of one tensor share its statistics") {
     const Program program = fuse(trace<With<both>>({8, 8}), Mode::training);
     CHECK(program.moments == 1);
     CHECK(program.norms.size() == 2);
-    CHECK(tests::describe(program) == "t0 = input\nt1 = convolution t0, moments\nt2 = relu(bn(t1))\nt3 = bn(t1) + t2\n");
+    CHECK(tests::describe(program) ==
+          "t0 = input\nt1 = convolution t0, moments\nt2 = relu(bn(t1))\nt3 = bn(t1) + t2\n");
 }
 
 TEST_CASE("fuse: pools and flatten need their operand in memory, and linear takes a relu") {
@@ -149,10 +158,14 @@ TEST_CASE("fuse: pools and flatten need their operand in memory, and linear take
         Conv2d<3, 4, k3> conv;
         Linear<16, 5> fc1;
         Linear<5, 2> fc2;
-        constexpr auto operator()(Value<3> x) const { return fc2(relu(fc1(flatten<16>(max_pool2d<4>(relu(conv(x))))))); }
+        constexpr auto operator()(Value<3> x) const {
+            return fc2(relu(fc1(flatten<16>(max_pool2d<4>(relu(conv(x)))))));
+        }
         RESNET_MEMBERS(conv, fc1, fc2)
     };
-    CHECK(fused<Net>(Mode::inference) == "t0 = input\nt1 = relu(convolution t0)\nt2 = max_pool t1\nt3 = relu(convolution t2)\nt4 = convolution t3\n");
+    CHECK(fused<Net>(Mode::inference) ==
+          "t0 = input\nt1 = relu(convolution t0)\nt2 = max_pool t1\nt3 = relu(convolution t2)\nt4 = convolution t3\n");
     CHECK(fused<Net>(Mode::training) ==
-          "t0 = input\nt1 = convolution t0\nt2 = relu(t1)\nt3 = max_pool t2\nt4 = convolution t3\nt5 = relu(t4)\nt6 = convolution t5\n");
+          "t0 = input\nt1 = convolution t0\nt2 = relu(t1)\nt3 = max_pool t2\nt4 = convolution t3\nt5 = relu(t4)\nt6 = "
+          "convolution t5\n");
 }

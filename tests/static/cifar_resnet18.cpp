@@ -37,18 +37,27 @@ static_assert([] {
 static_assert([] {
     const Graph graph = layers_of<Net>();
     constexpr std::array<std::string_view, 9> names{
-        "conv1.weight", "bn1.weight", "bn1.bias", "layer1.0.conv1.weight", "layer1.1.bn2.bias",
-        "layer2.0.shortcut.0.weight", "layer2.0.shortcut.1.bias", "layer4.1.conv2.weight", "linear.bias",
+        "conv1.weight",
+        "bn1.weight",
+        "bn1.bias",
+        "layer1.0.conv1.weight",
+        "layer1.1.bn2.bias",
+        "layer2.0.shortcut.0.weight",
+        "layer2.0.shortcut.1.bias",
+        "layer4.1.conv2.weight",
+        "linear.bias",
     };
     for (const std::string_view name : names)
         if (tests::find_parameter(graph, name) < 0) return false;
-    return tests::find_parameter(graph, "conv1.bias") < 0 && tests::find_parameter(graph, "layer1.0.shortcut.0.weight") < 0 &&
+    return tests::find_parameter(graph, "conv1.bias") < 0 &&
+           tests::find_parameter(graph, "layer1.0.shortcut.0.weight") < 0 &&
            tests::find_parameter(graph, "layer2.1.shortcut.0.weight") < 0 && graph.parameters.size() == 62;
 }());
 
 static_assert(macs<Net>(image) == 555'422'720);
 static_assert(live_macs<Net>(image) == 481'859'328);
-static_assert(activation_bytes<Net>(image, 1, Mode::inference) == 2 * 64 * 32 * 32 * 4);  // a block's input and its output
+static_assert(activation_bytes<Net>(image, 1, Mode::inference) ==
+              2 * 64 * 32 * 32 * 4);  // a block's input and its output
 static_assert(activation_bytes<Net>(image, 128, Mode::training) < 620'000'000);
 
 }  // namespace

@@ -22,18 +22,26 @@ static_assert(macs<ImageNetResNet18<>>(image) == 1'814'073'344);
 static_assert(macs<ImageNetResNet34<>>(image) == 3'663'761'408);
 static_assert(live_macs<ImageNetResNet18<>>(image) == 1'680'390'912);
 static_assert(activation_bytes<ImageNetResNet18<>>(image, 1, Mode::inference) < 4'100'000);
-static_assert(activation_bytes<ImageNetResNet34<>>(image, 1, Mode::inference) == activation_bytes<ImageNetResNet18<>>(image, 1, Mode::inference));
+static_assert(activation_bytes<ImageNetResNet34<>>(image, 1, Mode::inference) ==
+              activation_bytes<ImageNetResNet18<>>(image, 1, Mode::inference));
 
 template <class Net>
 constexpr bool has_torchvision_names() {
     const Graph graph = layers_of<Net>();
     constexpr std::array<std::string_view, 8> names{
-        "conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer1.1.bn2.bias", "layer2.0.downsample.0.weight",
-        "layer2.0.downsample.1.bias", "layer4.1.conv2.weight", "fc.weight",
+        "conv1.weight",
+        "bn1.weight",
+        "layer1.0.conv1.weight",
+        "layer1.1.bn2.bias",
+        "layer2.0.downsample.0.weight",
+        "layer2.0.downsample.1.bias",
+        "layer4.1.conv2.weight",
+        "fc.weight",
     };
     for (const std::string_view name : names)
         if (tests::find_parameter(graph, name) < 0) return false;
-    return tests::find_parameter(graph, "layer1.0.downsample.0.weight") < 0 && tests::find_parameter(graph, "conv1.bias") < 0;
+    return tests::find_parameter(graph, "layer1.0.downsample.0.weight") < 0 &&
+           tests::find_parameter(graph, "conv1.bias") < 0;
 }
 static_assert(has_torchvision_names<ImageNetResNet18<>>());
 static_assert(has_torchvision_names<ImageNetResNet34<>>());

@@ -43,7 +43,8 @@ constexpr Index counted_live_macs(const ConvolutionShape& s) {
         for (int x = 0; x < s.output.width; ++x)
             for (int ky = 0; ky < s.window.height; ++ky)
                 for (int kx = 0; kx < s.window.width; ++kx) {
-                    const int iy = y * s.window.stride + ky - s.window.padding, ix = x * s.window.stride + kx - s.window.padding;
+                    const int iy = y * s.window.stride + ky - s.window.padding,
+                              ix = x * s.window.stride + kx - s.window.padding;
                     count += iy >= 0 && iy < s.input.height && ix >= 0 && ix < s.input.width ? 1 : 0;
                 }
     return count * s.in * s.out;
@@ -55,7 +56,8 @@ static_assert([] {
                 for (int side = 1; side <= 6; ++side) {
                     ConvolutionShape shape{2, 3, {kernel, kernel, stride, padding}, {side, 6}, {}};
                     if (side + 2 * padding < kernel) continue;
-                    shape.output = {(side + 2 * padding - kernel) / stride + 1, (6 + 2 * padding - kernel) / stride + 1};
+                    shape.output = {(side + 2 * padding - kernel) / stride + 1,
+                                    (6 + 2 * padding - kernel) / stride + 1};
                     if (live_macs(shape) != counted_live_macs(shape)) return false;
                     if (macs(shape) != shape.output.area() * kernel * kernel * 6) return false;
                 }

@@ -36,9 +36,9 @@ static_assert(parameter_count<ResNet18<100>>() == 4'910'410 + 90 * 513);
 static_assert([] {
     const Graph graph = layers_of<Net>();
     constexpr std::array<std::string_view, 16> first{
-        "conv1.0.weight", "conv1.0.bias", "conv1.1.weight", "conv1.1.bias",
-        "blk1.conv1.weight", "blk1.conv1.bias", "blk1.bn1.weight", "blk1.bn1.bias",
-        "blk1.conv2.weight", "blk1.conv2.bias", "blk1.bn2.weight", "blk1.bn2.bias",
+        "conv1.0.weight",      "conv1.0.bias",      "conv1.1.weight",      "conv1.1.bias",
+        "blk1.conv1.weight",   "blk1.conv1.bias",   "blk1.bn1.weight",     "blk1.bn1.bias",
+        "blk1.conv2.weight",   "blk1.conv2.bias",   "blk1.bn2.weight",     "blk1.bn2.bias",
         "blk1.extra.0.weight", "blk1.extra.0.bias", "blk1.extra.1.weight", "blk1.extra.1.bias",
     };
     for (int p = 0; p < static_cast<int>(first.size()); ++p)
@@ -51,8 +51,10 @@ static_assert([] {
 static_assert(macs<Net>(image) == 11'527'936);
 static_assert(live_macs<Net>(image) == 5'674'752);
 static_assert(activation_bytes<Net>(image, 1, Mode::inference) < 40'000);
-static_assert(activation_bytes<Net>(image, 128, Mode::inference) == 128 * activation_bytes<Net>(image, 1, Mode::inference));
+static_assert(activation_bytes<Net>(image, 128, Mode::inference) ==
+              128 * activation_bytes<Net>(image, 1, Mode::inference));
 static_assert(activation_bytes<Net>(image, 128, Mode::training) < 20'000'000);
-static_assert(activation_bytes<Net, double>(image, 3, Mode::training) == 2 * activation_bytes<Net>(image, 3, Mode::training));
+static_assert(activation_bytes<Net, double>(image, 3, Mode::training) ==
+              2 * activation_bytes<Net>(image, 3, Mode::training));
 
 }  // namespace

@@ -7,7 +7,7 @@
 
 namespace tests {
 
-inline std::string describe(const resnet::Program& program, const resnet::Step& step) {
+inline std::string describe(const resnet::Step& step) {
     using resnet::StepKind;
     const auto tensor = [](int index) { return "t" + std::to_string(index); };
     const auto scaled = [](float factor, std::string what) {
@@ -30,7 +30,6 @@ inline std::string describe(const resnet::Program& program, const resnet::Step& 
     if (step.residual >= 0) value += " + " + tensor(step.residual);
     if (step.relu) value = "relu(" + value + ")";
     if (step.collects_moments) value += ", moments";
-    static_cast<void>(program);
     return tensor(step.output) + " = " + value;
 }
 
@@ -39,8 +38,34 @@ inline std::string describe(const resnet::Program& program) {
     std::string text;
     for (const resnet::Step& step : program.steps) {
         if (step.backward() || step.kind == resnet::StepKind::loss) break;
-        text += describe(program, step) + "\n";
+        text += describe(step) + "\n";
     }
+    return text;
+}
+
+/// A backward step, with what it writes to: "convolution_grad_weight t1: =weight =bias", "pointwise_grad t3: =g6 +g5".
+inline std::string describe_backward(const resnet::Step& step) {
+    using resnet::StepKind;
+    using resnet::Write;
+    const auto sign = [](Write write) { return std::string{write == Write::add ? " +" : " ="}; };
+    std::string text = std::string{name_of(step.kind)} + " t" + std::to_string(step.output) + ":";
+    if (step.kind == StepKind::convolution_grad_weight) {
+        text += sign(step.grad_parameters[0]) + "weight";
+        if (!step.bias_cancels) text += sign(step.grad_parameters[1]) + "bias";
+        return text;
+    }
+    for (std::size_t t = 0; t < static_cast<std::size_t>(step.term_count); ++t) {
+        if (step.grad_parameters[t] != Write::none) text += sign(step.grad_parameters[t]) + "parameters";
+        if (step.writes[t] != Write::none) text += sign(step.writes[t]) + "g" + std::to_string(step.terms[t].tensor);
+    }
+    return text;
+}
+
+/// The backward steps, one a line; gN is the gradient of tensor tN.
+inline std::string describe_backward(const resnet::Program& program) {
+    std::string text;
+    for (const resnet::Step& step : program.steps)
+        if (step.backward()) text += describe_backward(step) + "\n";
     return text;
 }
 

@@ -83,7 +83,7 @@ void run_grad_bias(const Run<Scalar>& run, const Step& step, Scalar* grad_bias) 
             for (int c = 0; c < channels; ++c) to[c] += static_cast<double>(grad[r * channels + c]);
     });
     sum_tree(sums, chunks.count(), channels, 0, channels);
-    const bool add = run.adds(step.grad_parameters[0]);
+    const bool add = run.adds(step.grad_parameters[1]);
     for (int c = 0; c < channels; ++c) grad_bias[c] = static_cast<Scalar>(sums[c]) + (add ? grad_bias[c] : Scalar{0});
 }
 
