@@ -41,6 +41,14 @@ Bytes png_header(std::uint32_t width, std::uint32_t height) {
     return bytes;
 }
 
+/// Where the first segment with that code begins in a JPEG file.
+Bytes::iterator segment(Bytes& bytes, std::uint8_t code) {
+    const std::array<std::uint8_t, 2> marker{0xff, code};
+    const auto at = std::search(bytes.begin(), bytes.end(), marker.begin(), marker.end());
+    REQUIRE(at != bytes.end());
+    return at;
+}
+
 struct Difference {
     double mean = 0;
     int largest = 0;
@@ -176,10 +184,7 @@ TEST_CASE("image: one that is too large is refused before it is decoded") {
     CHECK(defect(png_header(1, 1u << 31)).starts_with("photo: expected "));
     CHECK(defect(png_header(0, 5)).starts_with("photo: expected "));
     Bytes jpeg = content(fixtures / "baseline.jpg");
-    const std::array<std::uint8_t, 2> frame{0xff, 0xc0};
-    const auto at = std::search(jpeg.begin(), jpeg.end(), frame.begin(), frame.end());
-    REQUIRE(at != jpeg.end());
-    std::ranges::copy(Bytes{0x40, 0x00, 0x40, 0x00}, at + 5);  // 16384 x 16384
+    std::ranges::copy(Bytes{0x40, 0x00, 0x40, 0x00}, segment(jpeg, 0xc0) + 5);  // 16384 x 16384
     CHECK(defect(jpeg) == expected + "16384 x 16384");
 }
 
@@ -193,6 +198,39 @@ TEST_CASE("image: one whose pixels are not of its extent is refused") {
                                        })}) {
         CHECK(message.ends_with(": expected 18 bytes of pixels for an image of 2 x 3, found 17"));
     }
+}
+
+TEST_CASE("image: a JPEG file with a Huffman table of more than 256 codes is refused") {
+    const std::string expected = "photo: expected a Huffman table of at most 256 codes, found ";
+    for (const char* const name : {"baseline.jpg", "progressive.jpg"}) {
+        Bytes bytes = content(fixtures / name);
+        const auto table = segment(bytes, 0xc4);  // FF C4, length, class and number, 16 counts
+        std::ranges::copy(Bytes{255, 2}, table + 19);
+        CHECK(defect(bytes).starts_with(expected));
+        std::ranges::copy(Bytes(16, 255), table + 5);
+        CHECK(defect(bytes) == expected + "4080");
+    }
+    Bytes shifted = content(fixtures / "baseline.jpg");  // where another program might find the start of the image
+    shifted.insert(shifted.begin(), 2, 0xff);
+    CHECK(defect(shifted) == "photo: expected a PNG or JPEG image, found another file");
+}
+
+TEST_CASE("image: a JPEG file that never defines its Huffman tables does no harm") {
+    Bytes bytes = content(fixtures / "baseline.jpg");
+    for (int tables = 0; tables < 4; ++tables) {
+        const auto table = segment(bytes, 0xc4);
+        table[1] = 0xfe;  // a comment
+    }
+    static_cast<void>(defect(bytes));  // the sanitizers would tell
+}
+
+TEST_CASE("image: a JPEG file of endless scans is refused") {
+    Bytes bytes = content(fixtures / "progressive.jpg");
+    const auto scan = segment(bytes, 0xda);
+    const Bytes again(scan, scan + 14);  // a header of 3 components, and nothing in it
+    const auto position = scan - bytes.begin();
+    for (int i = 0; i < 500; ++i) bytes.insert(bytes.begin() + position, again.begin(), again.end());
+    CHECK(defect(bytes) == "photo: expected a JPEG file of at most 500 scans, found more");
 }
 
 TEST_CASE("image: results of an impossible size are refused") {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <system_error>
@@ -140,12 +141,52 @@ inline Image center_crop(const Image& image, Extent extent) {
 #define STBI_ONLY_JPEG
 #define STBI_NO_STDIO
 #define STBI_MAX_DIMENSIONS 16384
-#include <stb/stb_image.h>
+// stb_image 2.27 reads Huffman tables that a damaged file never defined: zeros do no harm, what malloc leaves does.
+#define STBI_MALLOC(size) std::calloc(1, size)
+#define STBI_REALLOC(memory, size) std::realloc(memory, size)
+#define STBI_FREE(memory) std::free(memory)
+#define STBI_ASSERT(condition) static_cast<void>(0)  // a damaged file is an error, not the end of the program
 
+#include <cstdlib>  // std::calloc
 #include <memory>
 #include <new>
 
+#include <stb/stb_image.h>
+
 namespace resnet::inline v0 {
+
+namespace detail {
+
+/// What stb_image 2.27 does not check in a JPEG file: it writes past the end of a Huffman table of more than 256 codes
+/// (github.com/nothings/stb/issues/1289), and decodes as many scans of a progressive file as there are, each of which
+/// costs time for the whole image. This walks as stb_image does, to the next FF with a code and over the segment that
+/// it begins, and so it meets all that will be read. FormatError where a table or the number of scans is too large.
+inline void check_jpeg(std::span<const std::byte> bytes, const std::string& name) {
+    const auto at = [bytes](std::size_t i) { return i < bytes.size() ? std::to_integer<std::size_t>(bytes[i]) : 0; };
+    constexpr std::size_t huffman_tables = 0xC4, restart = 0xD0, end_of_image = 0xD9, scan = 0xDA;
+    constexpr int most_scans = 500;  // some ten are usual; libjpeg-turbo's own fuzzers draw the line here
+    int scans = 0;
+    for (std::size_t i = 2; i < bytes.size();) {  // 2: after the start of the image
+        const std::size_t code = at(i + 1);
+        const bool is_marker = at(i) == 0xFF && code != 0 && code != 0xFF && (code & ~std::size_t{7}) != restart;
+        if (!is_marker) {
+            ++i;
+            continue;
+        }
+        if (code == end_of_image) break;
+        if (code == scan && ++scans > most_scans) throw FormatError(name, "a JPEG file of at most 500 scans", "more");
+        const std::size_t segment = i + 2, end = segment + (at(segment) << 8 | at(segment + 1));
+        for (std::size_t table = segment + 2; code == huffman_tables && table < end;) {
+            std::size_t codes = 0;
+            for (std::size_t length = 1; length <= 16; ++length) codes += at(table + length);
+            if (codes > 256) throw FormatError(name, "a Huffman table of at most 256 codes", std::to_string(codes));
+            table += 17 + codes;
+        }
+        i = std::max(end, segment);
+    }
+}
+
+}  // namespace detail
 
 Image decode_image(std::span<const std::byte> bytes, const std::string& name) {
     if (!std::in_range<int>(bytes.size())) {
@@ -153,7 +194,14 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& name) {
     }
     const auto* const data = reinterpret_cast<const stbi_uc*>(bytes.data());
     const int size = static_cast<int>(bytes.size());
-    const auto reason = [] { return std::string{stbi_failure_reason() ? stbi_failure_reason() : "another file"}; };
+    const auto reason = [] { return std::string{stbi_failure_reason() ? stbi_failure_reason() : "nothing known"}; };
+    const auto starts_with = [&](std::initializer_list<int> start) {
+        return std::ranges::equal(bytes.first(std::min(bytes.size(), start.size())), start, {},
+                                  [](std::byte byte) { return std::to_integer<int>(byte); });
+    };
+    const bool is_jpeg = starts_with({0xFF, 0xD8});
+    if (!is_jpeg && !starts_with({0x89, 'P', 'N', 'G'})) throw FormatError(name, "a PNG or JPEG image", "another file");
+    if (is_jpeg) detail::check_jpeg(bytes, name);
     Extent extent;
     int channels = 0;
     if (!stbi_info_from_memory(data, size, &extent.width, &extent.height, &channels)) {
