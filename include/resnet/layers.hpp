@@ -23,7 +23,7 @@ inline constexpr Kernel k1{1}, k3{3}, k5{5}, k7{7};
 /// How a network's weights are drawn; a network states its own as `static constexpr Initialization initialization`.
 enum class Initialization : std::uint8_t {
     kaiming_uniform,         // PyTorch's default: uniform in +-1 / sqrt(fan_in), weights and biases
-    kaiming_normal_fan_out,  // torchvision's ResNets: convolutions normal with variance 2 / fan_out, linear layers as above
+    kaiming_normal_fan_out,  // torchvision's ResNets: convolutions normal with variance 2 / fan_out, the rest as above
 };
 
 struct Options {
