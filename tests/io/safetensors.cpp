@@ -200,6 +200,7 @@ TEST_CASE("safetensors: a checksum is required in files of ours and checked in a
     CHECK(of(R"("format":"resnet")") == ": expected a checksum, as `format: resnet` promises, found none");
     CHECK(of(R"("format":"resnet","checksum":"md5:1")") == ": expected a checksum of the kind crc32c, found md5:1");
     CHECK(of(R"("checksum":"md5:1")").empty());
+    CHECK(of(R"("format_version":"2")").empty());
     CHECK(of(R"("format":"pt","checksum":"crc32c:00000000")") ==
           ": expected a content with the checksum crc32c:00000000, found crc32c:7e2eab51 (the file is damaged)");
     CHECK(of(R"("format":"pt","checksum":"crc32c:7e2eab51")").empty());
@@ -207,6 +208,23 @@ TEST_CASE("safetensors: a checksum is required in files of ours and checked in a
     const std::string expected = ": expected its checksum once in the header, without escapes, found another spelling";
     CHECK(of(R"("checksum":"\u0063rc32c:00000000")") == expected);
     CHECK(of(R"("checksum":"crc32c:00000000","x":"crc32c:00000000")") == expected);
+}
+
+TEST_CASE("safetensors: a file of ours of another version is refused") {
+    const TemporaryFolder folder;
+    const auto of = [&](const std::string& version) {  // with the checksum that is right
+        const auto with = [&](const std::string& checksum) {
+            return defect(folder, foreign_file(R"({"__metadata__":{"format":"resnet",)" + version + R"("checksum":")" +
+                                                   checksum + "\"}}",
+                                               0));
+        };
+        const std::string message = with("crc32c:00000000"), found = "found crc32c:";
+        return with(message.substr(message.find(found) + 6, 15));
+    };
+    const std::string hint = " (it may be from a newer version of resnet)";
+    CHECK(of(R"("format_version":"1",)").empty());
+    CHECK(of(R"("format_version":"2",)") == ": expected the format_version 1, found 2" + hint);
+    CHECK(of("") == ": expected the format_version 1, found none" + hint);
 }
 
 TEST_CASE("safetensors: a file that can't be read is reported with the system's reason") {
@@ -248,7 +266,7 @@ TEST_CASE("safetensors: what would not be a valid file is not written") {
     CHECK(failure({}, {{"checksum", ""}}) == ": expected metadata without a key of our own, found checksum");
     CHECK(failure({}, {{"format", "pt"}}) == ": expected metadata without a key of our own, found format");
     CHECK(failure({}, {{"notes", std::string(1 << 20, 'x')}}) ==
-          ": expected names and metadata that fit in 1048576 bytes, found 1048656");
+          ": expected names and metadata that fit in 1048576 bytes, found 1048680");
     CHECK_FALSE(std::filesystem::exists(path));
 }
 

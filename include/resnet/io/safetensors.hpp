@@ -1,5 +1,6 @@
 // Files of named tensors in the safetensors format, which PyTorch and most other libraries read and write.
-// Ours say `format: resnet` in their metadata and carry a checksum over the whole file: every flipped bit is found.
+// Ours say `format: resnet` and a version in their metadata and carry a checksum over the whole file: every flipped bit
+// is found.
 #pragma once
 
 #include <algorithm>
@@ -33,6 +34,17 @@ namespace resnet::inline v0 {
 
 using Metadata = std::map<std::string, std::string>;
 
+namespace detail {
+
+inline constexpr auto file_format = "resnet", file_format_version = "1";
+
+inline bool is_ours(const Metadata& metadata) {
+    const auto format = metadata.find("format");
+    return format != metadata.end() && format->second == file_format;
+}
+
+}  // namespace detail
+
 /// A tensor of a file, or for one: row-major elements that somebody else owns.
 struct TensorRecord {
     std::string name;
@@ -58,11 +70,14 @@ public:
     /// FileError where it can't be read. FormatError, naming the file, the tensor and what was expected, where the
     /// header is longer than 1 MiB or than the file; a key is twice in it, unknown or missing; a type is none of
     /// TensorType's; a shape's product overflows or differs from the bytes given to it; the tensors' data overlaps, has
-    /// holes or ends elsewhere than the file; or a checksum is wrong, or missing in a file of ours (others need none).
+    /// holes or ends elsewhere than the file; or a checksum is wrong. A file of ours must have one, and a version that
+    /// is known here; other files need neither.
     explicit TensorFile(const std::filesystem::path& path);
 
     const std::string& name() const noexcept { return name_; }
     const Metadata& metadata() const noexcept { return metadata_; }
+    /// Written by `write_tensor_file`: its metadata mean what they mean in this library.
+    bool is_ours() const noexcept { return detail::is_ours(metadata_); }
     /// In the order of their data. The spans are valid as long as this object, or the one that it was moved to, lives.
     std::span<const TensorRecord> tensors() const noexcept { return tensors_; }
 
@@ -87,7 +102,7 @@ private:
 
 /// Writes the tensors to a file, atomically and durably (AtomicFile). Equal arguments give equal bytes: tensors come in
 /// the order given, but those with longer elements first, so that each is aligned (PyTorch can't read it otherwise).
-/// Metadata is the caller's, but for the keys `format` and `checksum`.
+/// Metadata is the caller's, but for the keys `format`, `format_version` and `checksum`.
 /// FileError where it can't be written; Error where the result would not be a valid file: a name twice, bytes that
 /// don't fit the shape, a header of more than 1 MiB.
 void write_tensor_file(const std::filesystem::path& path, std::span<const TensorRecord> tensors,
@@ -168,10 +183,20 @@ inline SafetensorsPrefix read_prefix(InputFile& file, std::uint64_t file_bytes) 
     return prefix;
 }
 
+/// FormatError where a file of ours is of another version than this library's.
+inline void check_version(const Metadata& metadata, const std::string& file) {
+    if (!is_ours(metadata)) return;
+    const auto version = metadata.find("format_version");
+    const std::string found = version == metadata.end() ? "none" : version->second;
+    if (found != file_format_version) {
+        throw FormatError(file, "the format_version 1", printable(found), "it may be from a newer version of resnet");
+    }
+}
+
 /// The checksum that a file states, if it has to be checked.
 inline std::optional<std::string> stated_checksum(const Metadata& metadata, const std::string& file) {
-    const auto format = metadata.find("format"), checksum = metadata.find("checksum");
-    const bool ours = format != metadata.end() && format->second == "resnet";
+    const auto checksum = metadata.find("checksum");
+    const bool ours = is_ours(metadata);
     if (checksum == metadata.end()) {
         if (ours) throw FormatError(file, "a checksum, as `format: resnet` promises", "none");
         return {};
@@ -211,6 +236,7 @@ inline TensorFile::TensorFile(const std::filesystem::path& path) : name_{path.st
         throw FormatError(name_, "a content with the checksum " + detail::printable(*checksum),
                           detail::checksum_text(sum.value()), "the file is damaged");
     }
+    detail::check_version(metadata_, name_);
     for (auto& [tensor, type, shape, begin, end] : header.tensors) {
         tensors_.push_back({std::move(tensor), type, std::move(shape), data.subspan(begin, end - begin)});
     }
@@ -250,10 +276,11 @@ std::vector<T> TensorFile::read(std::string_view name) const {
 inline void write_tensor_file(const std::filesystem::path& path, std::span<const TensorRecord> tensors,
                               Metadata metadata) {
     const std::string file = path.string();
-    for (const char* const key : {"format", "checksum"}) {
+    for (const char* const key : {"format", "format_version", "checksum"}) {
         if (metadata.contains(key)) throw Error(file, "metadata without a key of our own", key);
     }
-    metadata["format"] = "resnet";
+    metadata["format"] = detail::file_format;
+    metadata["format_version"] = detail::file_format_version;
     metadata["checksum"] = detail::checksum_zero;
     std::vector<const TensorRecord*> order;
     for (const TensorRecord& tensor : tensors) order.push_back(&tensor);
