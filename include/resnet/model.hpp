@@ -13,10 +13,18 @@
 
 namespace resnet::inline v0 {
 
+namespace detail {
+template <class Net>
+constexpr bool traces() {
+    static_cast<void>(trace<Net>(Net::image));
+    return true;
+}
+}  // namespace detail
+
 /// A network's shape is proved when its Model is named: the body is traced for its usual image in a constant
 /// expression.
 template <class Net>
-concept traces_its_usual_image = (trace<Net>(Net::image), true);
+concept traces_its_usual_image = detail::traces<Net>();
 
 struct ParameterInfo {
     std::string name;          // PyTorch's: "blk1.extra.0.weight"
@@ -106,7 +114,7 @@ namespace detail {
 inline std::string grouped(Index number) {
     std::string digits = std::to_string(number);
     for (Index i = static_cast<Index>(digits.size()) - 3; i > 0; i -= 3)
-        digits.insert(static_cast<std::size_t>(i), ",");
+        digits.insert(static_cast<std::size_t>(i), 1, ',');
     return digits;
 }
 

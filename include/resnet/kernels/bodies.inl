@@ -1,13 +1,14 @@
 // Everything that is compiled for one instruction set, in the namespace and target region of kernels.hpp.
 
-// clang-format off: vectors come first, and tiles before what is built on them.
-#include <resnet/kernels/batch_norm.inl>
-#include <resnet/kernels/convolution.inl>
-#include <resnet/kernels/pooling.inl>
-#include <resnet/kernels/update.inl>
+// Vectors come first, and tiles before what is built on them:
+// clang-format off
 #include <resnet/kernels/vector.inl>
+#include <resnet/kernels/convolution.inl>
 #include <resnet/kernels/weight_gradient.inl>
 #include <resnet/kernels/winograd.inl>
+#include <resnet/kernels/batch_norm.inl>
+#include <resnet/kernels/pooling.inl>
+#include <resnet/kernels/update.inl>
 // clang-format on
 
 template <class Scalar>
