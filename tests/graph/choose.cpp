@@ -71,3 +71,10 @@ TEST_CASE("choose: candidates have names of their own") {
         for (const auto& a : convolution_candidates(direction))
             for (const auto& b : convolution_candidates(direction)) CHECK((&a == &b) == (a.name == b.name));
 }
+
+TEST_CASE("choose: direct kernels decline where every tap lies in the padding") {
+    for (const Direction direction : directions) {
+        CHECK(choose(direction, {3, 4, {1, 1, 3, 1}, {1, 1}, {1, 1}}) == ConvolutionKernel::im2col);
+        CHECK(choose(direction, {3, 4, {1, 1, 3, 1}, {3, 3}, {2, 2}}) == ConvolutionKernel::direct);
+    }
+}

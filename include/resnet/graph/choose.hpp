@@ -47,9 +47,20 @@ constexpr std::string_view decline_winograd(const ConvolutionShape& shape, const
     if (tiles * options.images < 4) return "too few tiles to pay for four times the weights";
     return {};
 }
+/// False for a map whose every window lies in the padding (a 1x1 kernel with padding 1 and stride 3 on one position).
+constexpr bool touches_data(const ConvolutionShape& shape) {
+    const Window& w = shape.window;
+    Index rows = 0, columns = 0;
+    for (int tap = 0; tap < w.height; ++tap)
+        rows += live_range(tap, w.stride, w.padding, shape.input.height, shape.output.height).count();
+    for (int tap = 0; tap < w.width; ++tap)
+        columns += live_range(tap, w.stride, w.padding, shape.input.width, shape.output.width).count();
+    return rows > 0 && columns > 0;
+}
 constexpr std::string_view decline_direct(const ConvolutionShape& shape, const ChoiceOptions& options) {
     if (!options.allow_direct) return "turned off by an option";
     if (shape.window.taps() > 64) return "more than 64 taps: the lists of live taps would outgrow what they save";
+    if (!touches_data(shape)) return "no tap touches data";
     return {};
 }
 constexpr std::string_view decline_nothing(const ConvolutionShape&, const ChoiceOptions&) { return {}; }
