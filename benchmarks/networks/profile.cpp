@@ -51,7 +51,8 @@ private:
 void print(const resnet::Plan& plan, const Profile& profile, resnet::Index images) {
     double total = 0;
     for (int i = -1; i <= plan.size(); ++i) total += profile.median(i);
-    std::printf("%-4s %-26s %-16s %-14s %9s %6s %9s %8s\n", "step", "kind", "layer", "output", "ms", "share", "GFLOP/s", "MB");
+    std::printf("%-4s %-26s %-16s %-14s %9s %6s %9s %8s\n", "step", "kind", "layer", "output", "ms", "share", "GFLOP/s",
+                "MB");
     std::vector<std::pair<std::string, double>> kinds;
     for (int i = -1; i <= plan.size(); ++i) {
         const double seconds = profile.median(i);
@@ -62,27 +63,33 @@ void print(const resnet::Plan& plan, const Profile& profile, resnet::Index image
             kind = name_of(step.kind);
             if (step.layer >= 0) layer = plan.graph().layer_name(step.layer);
             const resnet::Tensor& out = plan.tensor(step.output);
-            shape = std::to_string(out.extent.height) + "x" + std::to_string(out.extent.width) + "x" + std::to_string(out.channels);
-            if (resnet::detail::is_convolution(step.kind)) flops = 2.0 * static_cast<double>(resnet::live_macs(plan[i].shape) * images);
-            for_each_tensor(step, [&](int t) { bytes += 4.0 * static_cast<double>(plan.tensor(t).elements() * images); });
+            shape = std::to_string(out.extent.height) + "x" + std::to_string(out.extent.width) + "x" +
+                    std::to_string(out.channels);
+            if (resnet::detail::is_convolution(step.kind))
+                flops = 2.0 * static_cast<double>(resnet::live_macs(plan[i].shape) * images);
+            for_each_tensor(step,
+                            [&](int t) { bytes += 4.0 * static_cast<double>(plan.tensor(t).elements() * images); });
         }
-        std::printf("%-4d %-26s %-16s %-14s %9.3f %5.1f%% %9.1f %8.2f\n", i, kind.c_str(), layer.c_str(), shape.c_str(), seconds * 1e3,
-                    100 * seconds / total, flops / seconds / 1e9, bytes / 1e6);
+        std::printf("%-4d %-26s %-16s %-14s %9.3f %5.1f%% %9.1f %8.2f\n", i, kind.c_str(), layer.c_str(), shape.c_str(),
+                    seconds * 1e3, 100 * seconds / total, flops / seconds / 1e9, bytes / 1e6);
         auto found = std::find_if(kinds.begin(), kinds.end(), [&](const auto& k) { return k.first == kind; });
         if (found == kinds.end()) found = kinds.insert(kinds.end(), {kind, 0.0});
         found->second += seconds;
     }
-    for (const auto& [kind, seconds] : kinds) std::printf("%-26s %9.3f ms %5.1f%%\n", kind.c_str(), seconds * 1e3, 100 * seconds / total);
+    for (const auto& [kind, seconds] : kinds)
+        std::printf("%-26s %9.3f ms %5.1f%%\n", kind.c_str(), seconds * 1e3, 100 * seconds / total);
     std::printf("%-26s %9.3f ms, %.0f images/s\n", "total", total * 1e3, static_cast<double>(images) / total);
 }
 
 template <class Net>
 void run(bool train, resnet::Index batch, int rounds) {
     resnet::Model<Net> model{resnet::Seed{1}};
-    std::vector<std::uint8_t> pixels(static_cast<std::size_t>(batch * 3 * Net::image.area())), labels(static_cast<std::size_t>(batch));
+    std::vector<std::uint8_t> pixels(static_cast<std::size_t>(batch * 3 * Net::image.area())),
+        labels(static_cast<std::size_t>(batch));
     const resnet::Random random{resnet::Seed{2}, resnet::Purpose::user};
     for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(random.below(256, i));
-    for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::uint8_t>(random.below(10, pixels.size() + i));
+    for (std::size_t i = 0; i < labels.size(); ++i)
+        labels[i] = static_cast<std::uint8_t>(random.below(10, pixels.size() + i));
     const auto images = resnet::nhwc(pixels.data(), batch, Net::image);
     const auto measure = [&](const resnet::Plan& plan, auto&& call) {
         Profile profile{plan.size()};
