@@ -1,0 +1,58 @@
+// Small networks for tests of the engine.
+#pragma once
+
+#include <array>
+
+#include <resnet/blocks.hpp>
+
+#include "swish.hpp"
+
+namespace tests {
+
+using namespace resnet;
+
+/// One of each node: convolutions with and without bias, of several kernels and strides; batch norm with and without scale
+/// and shift; relu, sums, a constant factor, both pools, a custom operation, flatten and linear layers; a layer and a value
+/// used twice.
+struct EveryNode {
+    static constexpr Extent image{12, 10};
+    static constexpr int classes = 4;
+
+    Conv2d<3, 8, k3> stem;
+    BatchNorm2d<8> norm;
+    Conv2dNoBias<8, 8, k3> twice;
+    BatchNorm2d<8, NormOptions{.affine = false}> plain;
+    Sequential<Conv2d<8, 12, k5, 2>, BatchNorm2d<12>, ReLU> down;
+    Conv2d<8, 12, k1, 2> shortcut;
+    Swish<12> swish;
+    Conv2d<12, 5, Kernel{2}, 1, 0> last;
+    Linear<20, 7> fc1;
+    Linear<7, classes> fc2;
+
+    constexpr auto operator()(Value<3> x) const {
+        const auto stemmed = relu(norm(stem(x)));
+        const auto once = plain(twice(stemmed));
+        const auto again = relu(twice(once) + stemmed);
+        const auto y = swish(down(again) + 0.5f * shortcut(again));               // 6x5
+        const auto pooled = max_pool2d<3, 2, 1>(y) + avg_pool2d<3, 2, 1>(y + y);  // 3x3
+        return fc2(relu(fc1(flatten<20>(last(pooled)))));
+    }
+    RESNET_MEMBERS(stem, norm, twice, plain, down, shortcut, swish, last, fc1, fc2)
+};
+
+/// A residual network in small, as wide as a vector and more.
+struct SmallResNet {
+    static constexpr Extent image{16, 16};
+    static constexpr int classes = 5;
+
+    Conv2d<3, 32, k3> conv1;
+    BatchNorm2d<32> bn1;
+    CifarBasicBlock<32, 32> block1;
+    CifarBasicBlock<32, 48, 2> block2;
+    Linear<48, classes> fc;
+
+    constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(block2(block1(relu(bn1(conv1(x))))))); }
+    RESNET_MEMBERS(conv1, bn1, block1, block2, fc)
+};
+
+}  // namespace tests
