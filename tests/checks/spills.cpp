@@ -1,13 +1,12 @@
 // The inner loops that spills.py looks at: the widest tile of each instruction set, and twins with more sums than it has registers.
 #include <resnet/kernels/kernels.hpp>
 
-#define TILES(ISA, ROWS, VECTORS)                                                                          \
-    template void resnet::ISA::convolution_tile<float, ROWS, VECTORS>(                                     \
-        const float*, resnet::Index, const resnet::ISA::Tap*, int, resnet::Index, const float*,            \
-        const resnet::ISA::TileTarget<float>&);                                                            \
-    template void resnet::ISA::weight_gradient_tile<float, ROWS, VECTORS, false>(                          \
-        const resnet::WeightGradientJob<float>&, const float*, const float*, resnet::Index, resnet::Index, \
-        resnet::Index, int, float*, resnet::Index, bool);
+#define TILES(ISA, ROWS, VECTORS)                                                               \
+    template void resnet::ISA::convolution_tile<float, ROWS, VECTORS>(                          \
+        const float*, resnet::Index, const resnet::ISA::Tap*, int, resnet::Index, const float*, \
+        const resnet::ISA::TileTarget<float>&);                                                 \
+    template void resnet::ISA::weight_gradient_tile<float, ROWS, VECTORS>(                      \
+        const resnet::ISA::RowGroup<float>&, resnet::Index, const float*, float*, resnet::Index, bool);
 
 TILES(baseline, 4, 2)
 TILES(avx2, 6, 2)
