@@ -73,13 +73,15 @@ public:
     }
 
     /// Error where the images are not of the planned extent or not three channels.
-    Logits<Scalar> operator()(const ImageView& images) const {
+    Logits<Scalar> operator()(const ImageView& images) const& {
         check_images(images, engine_->extent());
         auto memory = engine_->borrow();
         memory->logits.reserve(images.images * engine_->classes());
         engine_->run(*memory, images, memory->logits.data(), observe_nothing);
         return {*engine_, std::move(memory), images.images};
     }
+
+    Logits<Scalar> operator()(const ImageView& images) const&& = delete;  // they would outlive their Classifier
 
     /// The same into the caller's memory. Error where `logits` has not N * classes elements.
     void operator()(const ImageView& images, std::span<Scalar> logits) const {

@@ -142,8 +142,8 @@ inline Index partial_weights_needed(const Plan& plan, Index images) {
 }
 
 /// Rows of im2col that are multiplied at a time, and the blocks of Eigen's product (fixed: its own follow the CPU's
-/// caches).
-inline constexpr Index im2col_rows = 192, product_depth = 256, product_columns = 512;
+/// caches). Its kernels take rows in groups of four, or of eight: all groups of `im2col_group` rows are summed alike.
+inline constexpr Index im2col_rows = 192, im2col_group = 8, product_depth = 256, product_columns = 512;
 
 /// Bytes of scratch a worker needs for any step.
 template <class Scalar>
@@ -153,9 +153,10 @@ Index scratch_needed(const Plan& plan) {
         const Step& step = at(plan.program().steps, i);
         if (detail::is_convolution(step.kind) && plan[i].kernel == ConvolutionKernel::im2col) {
             const Index depth = plan[i].shape.window.taps() * Index{plan[i].shape.in};
-            // One tile of columns, and the two blocks that Eigen's product packs its operands into.
-            elements = std::max(
-                elements, im2col_rows * round_up(depth, 16) + product_depth * (im2col_rows + product_columns) + 64);
+            // One tile of columns, the two blocks that Eigen's product packs its operands into, and a group of results.
+            elements =
+                std::max(elements, im2col_rows * round_up(depth, 16) + product_depth * (im2col_rows + product_columns) +
+                                       im2col_group * plan[i].shape.out + 64);
         } else if (detail::is_convolution(step.kind) && plan[i].kernel == ConvolutionKernel::winograd) {
             const int in = plan[i].shape.in, out = plan[i].shape.out;
             const Index rows = std::max<Index>(winograd_group_rows(in, out), plan.block());

@@ -75,10 +75,11 @@ void for_each_tile(Index rows, auto&& visit) {
 
 template <class Scalar>
 struct Im2colScratch {
-    Scalar *columns, *product;
+    Scalar *columns, *product, *group;
     Im2colScratch(const Run<Scalar>& run, const ConvolutionShape& shape, int slot) {
         columns = reinterpret_cast<Scalar*>(run.workspace.scratch(slot));
         product = columns + im2col_rows * round_up(Index{shape.window.taps()} * shape.in, 16);
+        group = product + product_depth * (im2col_rows + product_columns);
     }
 };
 
@@ -99,8 +100,21 @@ void convolution_im2col_forward(const Run<Scalar>& run, const ConvolutionShape& 
             for (Index o = 0; o < out; ++o)
                 to[r * out + o] = (bias != nullptr ? bias[o] : Scalar{0}) +
                                   (residual != nullptr ? residual[(first + r) * out + o] : Scalar{0});
-        detail::add_product<false, false>(last - first, out, depth, scratch.columns, depth, weight, out, to, out,
-                                          scratch.product);
+        // Eigen sums a last, smaller group of rows in another order. Such a group is computed as part of a whole one, so
+        // that an image's results do not depend on its place in the batch.
+        const Index rest = (last - first) % im2col_group, whole = last - first - rest;
+        if (whole > 0)
+            detail::add_product<false, false>(whole, out, depth, scratch.columns, depth, weight, out, to, out,
+                                              scratch.product);
+        if (rest > 0) {
+            Scalar *columns = scratch.columns + whole * depth, *group = scratch.group;
+            std::fill_n(columns + rest * depth, (im2col_group - rest) * depth, Scalar{0});
+            std::fill_n(group, im2col_group * out, Scalar{0});
+            std::copy_n(to + whole * out, rest * out, group);
+            detail::add_product<false, false>(im2col_group, out, depth, columns, depth, weight, out, group, out,
+                                              scratch.product);
+            std::copy_n(group, rest * out, to + whole * out);
+        }
         if (relu)
             for (Index i = 0; i < (last - first) * out; ++i) to[i] = to[i] < 0 ? Scalar{0} : to[i];
     });

@@ -1,0 +1,207 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+#include "../support/bits.hpp"
+#include "../support/engine.hpp"
+#include "../support/isas.hpp"
+#include "../support/networks.hpp"
+#include "../support/values.hpp"
+
+using namespace resnet;
+using tests::EveryNode;
+using tests::SmallResNet;
+
+namespace {
+
+/// A model whose running statistics and affine parameters are not the initial ones.
+template <class Net, class Scalar>
+Model<Net, Scalar> used_model(std::uint64_t seed) {
+    Model<Net, Scalar> model{Seed{seed}};
+    for (const StateEntry& entry : model.state()) {
+        const auto count = static_cast<std::size_t>(entry.elements());
+        const bool norm = entry.name.find("norm") != std::string::npos || entry.name.find("bn") != std::string::npos;
+        std::vector<double> values;
+        if (entry.name.ends_with("running_mean")) values = tests::uniform<double>(count, ++seed, -0.3, 0.3);
+        else if (entry.name.ends_with("running_var")) values = tests::uniform<double>(count, ++seed, 0.5, 2);
+        else if (norm && entry.kind == StateEntry::Kind::parameter)
+            values = tests::uniform<double>(count, ++seed, 0.5, 1.5);
+        else continue;
+        model.set_parameter(entry.name, std::vector<Scalar>(values.begin(), values.end()));
+    }
+    return model;
+}
+
+/// The same numbers in another precision.
+template <class Scalar, class Net>
+Model<Net, Scalar> converted(const Model<Net, double>& model) {
+    Model<Net, Scalar> result{Seed{0}};
+    for (const StateEntry& entry : model.state()) {
+        const auto values = model.parameter(entry.name);
+        result.set_parameter(entry.name, std::vector<Scalar>(values.begin(), values.end()));
+    }
+    return result;
+}
+
+template <class Net, class Scalar>
+struct Images {
+    std::vector<Scalar> pixels;
+    ImageView view;
+    Images(Index count, std::uint64_t seed)
+        : pixels{tests::uniform<Scalar>(static_cast<std::size_t>(count * 3 * Net::image.area()), seed)},
+          view{nchw(pixels.data(), count, Net::image)} {}
+};
+
+/// Every image alone and in batches of several sizes, first, last and in the middle.
+template <class Net, class Scalar>
+void check_independence(const PlanOptions& plan) {
+    const auto model = used_model<Net, Scalar>(5);
+    const Classifier<Net, Scalar> classify{model, {.plan = plan}};
+    const Images<Net, Scalar> images{37, 1};
+    const auto all = classify(images.view);
+    REQUIRE(all.images() == 37);
+    for (const Index size : {1, 2, 3, 7, 16, 17, 36})
+        for (Index first = 0; first < 37; first += size) {
+            const Index count = std::min<Index>(size, 37 - first);
+            const auto some = classify(images.view.slice(first, count));
+            for (Index n = 0; n < count; ++n) {
+                INFO("image ", first + n, " as number ", n, " of ", count);
+                REQUIRE(tests::same_bits(some[n], all[first + n]));
+            }
+        }
+}
+
+}  // namespace
+
+TEST_CASE("inference: an image's logits depend neither on its neighbours nor on its place in the batch, to the bit") {
+    for (const Isa isa : tests::available_isas())
+        for (const int block : {0, 1, 4}) {
+            INFO(std::string{name_of(isa)}, ", block ", block);
+            check_independence<EveryNode, float>({.block = block, .isa = isa});
+            check_independence<EveryNode, double>({.block = block, .isa = isa});
+            check_independence<SmallResNet, float>({.block = block, .isa = isa});
+            check_independence<SmallResNet, float>({.choice = {.allow_winograd = false}, .block = block, .isa = isa});
+        }
+}
+
+TEST_CASE("inference: that holds for im2col, too") {
+    check_independence<EveryNode, float>({.choice = {.allow_winograd = false, .allow_direct = false}});
+    check_independence<SmallResNet, float>({.choice = {.allow_winograd = false, .allow_direct = false}});
+}
+
+TEST_CASE("inference: every kernel and instruction set gives the logits of double within float's rounding") {
+    const auto check = []<class Net>(std::type_identity<Net>) {
+        const auto exact = used_model<Net, double>(5);
+        const auto model = converted<float>(exact);
+        const Images<Net, double> images{5, 1};
+        const Images<Net, float> rounded{5, 1};
+        const Classifier<Net, double> reference{exact};
+        const auto expected = reference(images.view);
+        double size = 0;
+        for (const double x : expected.values()) size = std::max(size, std::abs(x));
+        for (const Isa isa : tests::available_isas())
+            for (const ChoiceOptions choice : {ChoiceOptions{}, ChoiceOptions{.allow_winograd = false},
+                                               ChoiceOptions{.allow_winograd = false, .allow_direct = false}})
+                for (const int block : {0, 2}) {
+                    const PlanOptions plan{.choice = choice, .block = block, .isa = isa};
+                    const Classifier<Net> in_float{model, {.plan = plan}};
+                    const Classifier<Net, double> in_double{exact, {.plan = plan}};
+                    const auto found = in_float(rounded.view);
+                    const auto same = in_double(images.view);
+                    for (std::size_t i = 0; i < expected.values().size(); ++i) {
+                        CHECK(std::abs(static_cast<double>(found.values()[i]) - expected.values()[i]) < 1e-5 * size);
+                        CHECK(std::abs(same.values()[i] - expected.values()[i]) < 1e-13 * size);
+                    }
+                }
+    };
+    check(std::type_identity<EveryNode>{});
+    check(std::type_identity<SmallResNet>{});
+}
+
+TEST_CASE("inference: one const Classifier gives the same bits to many threads that call it at once") {
+    const auto model = used_model<SmallResNet, float>(5);
+    const Classifier<SmallResNet> classify{model};
+    const Images<SmallResNet, float> images{12, 1};
+    const auto expected = classify(images.view);
+    std::vector<std::thread> threads;
+    std::vector<int> wrong(8, 0);
+    for (std::size_t t = 0; t < wrong.size(); ++t)
+        threads.emplace_back([&, t] {
+            std::vector<float> mine(12 * 5);
+            for (Index call = 0; call < 20; ++call) {
+                const Index first = (static_cast<Index>(t) + call) % 8, count = 1 + call % 5;
+                const auto logits = classify(images.view.slice(first, count));
+                const std::span span = std::span{mine}.first(static_cast<std::size_t>(count * 5));
+                classify(images.view.slice(first, count), span);
+                const auto part = expected.values().subspan(static_cast<std::size_t>(first * 5), span.size());
+                wrong[t] += tests::same_bits(logits.values(), part) && tests::same_bits(span, part) ? 0 : 1;
+            }
+        });
+    for (std::thread& thread : threads) thread.join();
+    for (const int count : wrong) CHECK(count == 0);
+}
+
+TEST_CASE("inference: logits stay as they are while other calls run, and can be moved") {
+    const auto model = used_model<SmallResNet, float>(5);
+    const Classifier<SmallResNet> classify{model};
+    const Images<SmallResNet, float> images{3, 1}, others{3, 2};
+    auto first = classify(images.view);
+    const std::vector<float> copy(first.values().begin(), first.values().end());
+    auto second = classify(others.view);
+    CHECK(tests::same_bits(first.values(), copy));
+    CHECK_FALSE(tests::same_bits(second.values(), copy));
+    auto moved = std::move(first);
+    CHECK(tests::same_bits(moved.values(), copy));
+    second = std::move(moved);
+    CHECK(tests::same_bits(second.values(), copy));
+    const std::span<const float> converted_to_span = second;
+    CHECK(converted_to_span.size() == 15);
+    CHECK(second.images() == 3);
+    CHECK(second.classes() == 5);
+}
+
+TEST_CASE("inference: a Classifier that is about to go does not give logits that point into it") {
+    using Temporary = Classifier<SmallResNet>;
+    CHECK(std::is_invocable_v<const Temporary&, const ImageView&>);
+    CHECK_FALSE(std::is_invocable_v<Temporary, const ImageView&>);
+    CHECK(std::is_invocable_v<Temporary, const ImageView&, std::span<float>>);
+}
+
+TEST_CASE("inference: a Classifier is a snapshot, and refresh takes the model's new weights") {
+    auto model = used_model<SmallResNet, float>(5);
+    Classifier<SmallResNet> classify{model};
+    const Images<SmallResNet, float> images{2, 1};
+    const auto before = classify(images.view);
+    const auto other = used_model<SmallResNet, float>(6);
+    model = other;
+    CHECK(tests::same_bits(classify(images.view).values(), before.values()));
+    classify.refresh(model);
+    const Classifier<SmallResNet> fresh{other};
+    CHECK(tests::same_bits(classify(images.view).values(), fresh(images.view).values()));
+}
+
+TEST_CASE("inference: another extent than the usual one is an option") {
+    const auto model = used_model<SmallResNet, float>(5);
+    const Classifier<SmallResNet> classify{model, {.image = {9, 13}}};
+    const auto pixels = tests::uniform<float>(3 * 9 * 13, 1);
+    CHECK(classify(nchw(pixels.data(), 1, {9, 13})).values().size() == 5);
+}
+
+TEST_CASE("inference: images or logits that do not fit are an error with both numbers") {
+    const auto model = used_model<SmallResNet, float>(5);
+    const Classifier<SmallResNet> classify{model};
+    const Images<SmallResNet, float> images{2, 1};
+    ImageView wrong = images.view;
+    wrong.extent = {16, 15};
+    CHECK_THROWS_WITH_AS(classify(wrong), "images: expected 16x16 pixels, found 16x15", Error);
+    wrong = images.view;
+    wrong.channels = 1;
+    CHECK_THROWS_WITH_AS(classify(wrong), "images: expected 3 channels, found 1", Error);
+    wrong = images.view.slice(0, 0);
+    CHECK_THROWS_WITH_AS(classify(wrong), "images: expected at least one image, found 0", Error);
+    std::vector<float> logits(9);
+    CHECK_THROWS_WITH_AS(classify(images.view, logits), "logits: expected 10 elements, found 9", Error);
+}
