@@ -32,7 +32,7 @@ void run_custom(const Run<Scalar>& run, int index) {
     const Step& step = run.step(index);
     const CustomOperation& operation = *at(run.plan.graph().nodes, step.node).custom;
     const auto parameters = detail::custom_parameters(run, at(run.plan.graph().layers, step.layer));
-    run.for_each_chunk(run.blocks(), [&](Index block, int slot) {
+    run.for_each_chunk(run.blocks(), 16 * run.elements(step.output), [&](Index block, int slot) {
         operation.forward(
             CustomForward<Scalar>{.input = detail::image_block<const Scalar>(run, step.terms[0].tensor, block),
                                   .output = detail::image_block<Scalar>(run, step.output, block),
@@ -55,7 +55,7 @@ void run_custom_grad(const Run<Scalar>& run, int index) {
         stride += round_up(at(run.plan.graph().parameters, layer.first_parameter + p).spec.size(), 16);
     }
     Scalar* parts = run.workspace.partial_weights();
-    run.for_each_chunk(run.blocks(), [&](Index block, int slot) {
+    run.for_each_chunk(run.blocks(), 16 * run.elements(step.output), [&](Index block, int slot) {
         Scalar* part = parts + block * stride;
         std::fill_n(part, stride, Scalar{0});
         std::array<Scalar*, detail::most_custom_parameters> grads{};

@@ -59,7 +59,7 @@ void run_input(const Run<Scalar>& run, int index, const ImageView& images, const
         shift[c] = bytes ? static_cast<Scalar>(-mean / deviation) : Scalar{0};
     }
     const int tensor = run.step(index).output;
-    run.for_each_chunk(run.blocks(), [&](Index block, int) {
+    run.for_each_chunk(run.blocks(), 4 * run.elements(tensor), [&](Index block, int) {
         const int count = run.block_images(block);
         const ImageView part = images.slice(block * run.plan.block(), count);
         Scalar* to = run.block(tensor, block);

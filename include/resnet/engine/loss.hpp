@@ -55,7 +55,7 @@ double run_loss(const Run<Scalar>& run, int index, const Targets& targets, float
     const double even = static_cast<double>(label_smoothing) / classes,
                  share = 1.0 - static_cast<double>(label_smoothing);
     const double images = static_cast<double>(run.images());
-    run.for_each_chunk(chunks.count(), [&](Index chunk, int) {
+    run.for_each_chunk(chunks.count(), 16 * run.elements(step.output), [&](Index chunk, int) {
         double total = 0;
         for (Index n = chunks.first(chunk); n < chunks.first(chunk) + chunks.size(chunk); ++n) {
             const Scalar* x = logits + n * classes;

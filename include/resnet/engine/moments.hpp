@@ -45,7 +45,7 @@ void run_moments(const Run<Scalar>& run, int index) {
     const int tensor = run.step(index).output, channels = run.plan.tensor(tensor).channels;
     const RowChunks chunks = row_chunks(run.rows(tensor), channels);
     const Scalar* x = run.workspace.tensor(tensor);
-    run.for_each_chunk(chunks.count(), [&](Index chunk, int) {
+    run.for_each_chunk(chunks.count(), run.elements(tensor), [&](Index chunk, int) {
         const MomentsChunk part = moments_chunk(run, tensor, chunk);
         run.kernels.channel_moments(x + chunks.first(chunk) * channels, chunks.size(chunk), channels, channels,
                                     part.mean, part.squares);

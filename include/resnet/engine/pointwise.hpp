@@ -57,7 +57,7 @@ void run_pointwise(const Run<Scalar>& run, int index) {
         job.scale[t] = scale;
     }
     const RowChunks chunks = row_chunks(run.rows(step.output), channels);
-    run.for_each_chunk(chunks.count(), [&](Index chunk, int) {
+    run.for_each_chunk(chunks.count(), run.elements(step.output) * step.term_count, [&](Index chunk, int) {
         PointwiseJob<Scalar> part = job;
         part.rows = chunks.size(chunk);
         const Index first = chunks.first(chunk) * channels;
@@ -74,6 +74,7 @@ void run_pointwise_grad(const Run<Scalar>& run, int index) {
     const int channels = run.plan.tensor(step.output).channels, terms = step.term_count;
     const RowChunks chunks = row_chunks(run.rows(step.output), channels);
     const double rows = static_cast<double>(chunks.rows);
+    const Index work = run.elements(step.output) * (1 + terms);
     double* sums = run.workspace.partial_sums();
     const Index sums_stride = Index{1 + terms} * channels;
 
@@ -103,7 +104,8 @@ void run_pointwise_grad(const Run<Scalar>& run, int index) {
         return part;
     };
     if (normalized) {
-        run.for_each_chunk(chunks.count(), [&](Index chunk, int) { run.kernels.pointwise_grad_sums(part_of(chunk)); });
+        run.for_each_chunk(chunks.count(), work,
+                           [&](Index chunk, int) { run.kernels.pointwise_grad_sums(part_of(chunk)); });
         detail::sum_tree(sums, chunks.count(), sums_stride, 0, sums_stride);
     }
     // grad x = scale (g - mean(g) - (x - mean) inverse^2 mean(g (x - mean))), with scale = factor gamma inverse.
@@ -138,7 +140,7 @@ void run_pointwise_grad(const Run<Scalar>& run, int index) {
         }
     }
     if (step.writes[0] == Write::none && step.writes[1] == Write::none) return;
-    run.for_each_chunk(chunks.count(), [&](Index chunk, int slot) {
+    run.for_each_chunk(chunks.count(), work, [&](Index chunk, int slot) {
         run.kernels.pointwise_grad(part_of(chunk), reinterpret_cast<Scalar*>(run.workspace.scratch(slot)));
     });
 }

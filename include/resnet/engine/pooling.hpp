@@ -16,6 +16,11 @@ PoolJob<Scalar> pool_job(const Run<Scalar>& run, const Step& step, Index block) 
     return job;
 }
 
+template <class Scalar>
+Index pool_work(const Run<Scalar>& run, const Step& step) {
+    return run.elements(step.output) * at(run.plan.graph().nodes, step.node).window.taps();
+}
+
 }  // namespace detail
 
 template <class Scalar>
@@ -25,7 +30,7 @@ void run_pool(const Run<Scalar>& run, int index) {
     const auto kernel = step.kind == StepKind::max_pool ? run.kernels.max_pool : run.kernels.average_pool;
     // A few blocks of large maps: bands of rows give the other workers something to do.
     const Index bands = std::clamp<Index>(wanted_chunks / run.blocks(), 1, rows);
-    run.for_each_chunk(run.blocks() * bands, [&](Index chunk, int) {
+    run.for_each_chunk(run.blocks() * bands, detail::pool_work(run, step), [&](Index chunk, int) {
         const Index block = chunk / bands, band = chunk % bands;
         PoolJob<Scalar> job = detail::pool_job(run, step, block);
         job.first_row = static_cast<int>(rows * band / bands);
@@ -39,7 +44,7 @@ void run_pool(const Run<Scalar>& run, int index) {
 template <class Scalar>
 void run_pool_grad(const Run<Scalar>& run, int index) {
     const Step& step = run.step(index);
-    run.for_each_chunk(run.blocks(), [&](Index block, int slot) {
+    run.for_each_chunk(run.blocks(), detail::pool_work(run, step), [&](Index block, int slot) {
         PoolJob<Scalar> job = detail::pool_job(run, step, block);
         job.grad_output = run.block(step.grad_output, block);
         job.grad_input = run.block(step.grad_inputs[0], block);

@@ -42,7 +42,17 @@ struct Run {
     }
     bool adds(Write write) const { return write == Write::add || accumulate; }
 
-    void for_each_chunk(Index count, const auto& f) const { resnet::for_each_chunk(count, workspace.workers(), f); }
+    /// Elements of a tensor over the whole batch.
+    Index elements(int tensor) const { return plan.tensor(tensor).elements() * images(); }
+    /// What a convolution executes over the whole batch, in steps of a vector's sixteen multiplications.
+    Index vector_macs(const ConvolutionShape& shape) const { return live_macs(shape) * images() / 16; }
+
+    /// for_each_chunk on the workspace's workers, or on this thread alone where the work, counted in numbers that are
+    /// touched, is over before another thread has woken up.
+    void for_each_chunk(Index count, Index work, const auto& f) const {
+        constexpr Index worth_sharing = Index{1} << 15;  // about 10 microseconds; waking a worker takes 2 to 5
+        resnet::for_each_chunk(count, work < worth_sharing ? 1 : workspace.workers(), f);
+    }
 };
 
 namespace detail {

@@ -112,7 +112,8 @@ public:
           extent_{run.plan.tensor(to).extent},
           epilogue_{epilogue},
           weight_{run.packs.at(planned.pack)},
-          bands_{std::clamp<Index>(divide_up(wanted_chunks, run.blocks()), 1, tiles_.height)} {}
+          bands_{std::clamp<Index>(divide_up(wanted_chunks, run.blocks()), 1, tiles_.height)},
+          work_{run.vector_macs(planned.shape)} {}
 
     void run() const {
         winograd_keeps_weights_still(in_, out_) ? run_stationary() : run_fused();
@@ -177,7 +178,7 @@ private:
 
     void run_fused() const {
         const int panels = run_.kernels.panels(out_).count();
-        run_.for_each_chunk(run_.blocks() * bands_, [&](Index chunk, int slot) {
+        run_.for_each_chunk(run_.blocks() * bands_, work_, [&](Index chunk, int slot) {
             const Band b = band(chunk);
             const Index group = std::max<Index>(1, winograd_group_rows(in_, out_) / b.images), rows = group * b.images;
             const WinogradRows<Scalar> v{reinterpret_cast<Scalar*>(run_.workspace.scratch(slot)),
@@ -201,16 +202,16 @@ private:
             const Index rows = std::min(last * run_.plan.block(), run_.images()) * tiles - origin;
             const WinogradRows<Scalar> v{run_.workspace.winograd(), winograd_stride(rows, in_), in_};
             const WinogradRows<Scalar> m{v.data + winograd_products * v.stride, winograd_stride(rows, out_), out_};
-            run_.for_each_chunk((last - first) * bands_, [&](Index chunk, int) {
+            run_.for_each_chunk((last - first) * bands_, work_, [&](Index chunk, int) {
                 const Band b = band(first * bands_ + chunk);
                 winograd_transform_input(run_, input(b), b.first_tile, b.last_tile, b.images,
                                          winograd_row(run_, tiles, b.block, b.first_tile) - origin, v);
             });
-            run_.for_each_chunk(winograd_products * panel_groups, [&](Index chunk, int) {
+            run_.for_each_chunk(winograd_products * panel_groups, work_, [&](Index chunk, int) {
                 const int p = static_cast<int>(chunk) / panel_groups, g = static_cast<int>(chunk) % panel_groups;
                 multiply(p, rows, v, m, panels * g / panel_groups, panels * (g + 1) / panel_groups);
             });
-            run_.for_each_chunk((last - first) * bands_, [&](Index chunk, int) {
+            run_.for_each_chunk((last - first) * bands_, work_, [&](Index chunk, int) {
                 const Band b = band(first * bands_ + chunk);
                 transform_output(b, b.first_tile, b.last_tile,
                                  winograd_row(run_, tiles, b.block, b.first_tile) - origin, m);
@@ -225,20 +226,22 @@ private:
     WinogradEpilogue<Scalar> epilogue_;
     const Scalar* weight_;
     Index bands_;  // of tile rows, a block
+    Index work_;
 };
 
 /// The gradient of the weights, the exact adjoint of the forward transforms: dU = V^T dM (36 products), dW = G^T dU G.
 template <class Scalar>
 class WinogradWeightGradient {
 public:
-    WinogradWeightGradient(const Run<Scalar>& run, const Step& step)
+    WinogradWeightGradient(const Run<Scalar>& run, const Step& step, const PlannedStep& planned)
         : run_{run},
           input_{step.terms[0].tensor},
           grad_output_{step.grad_output},
           in_{run.plan.tensor(input_).channels},
           out_{run.plan.tensor(grad_output_).channels},
           extent_{run.plan.tensor(input_).extent},
-          tiles_{winograd_tiles(extent_).area()} {}
+          tiles_{winograd_tiles(extent_).area()},
+          work_{run.vector_macs(planned.shape)} {}
 
     void run(Scalar* grad_weight, bool add) const {
         const Index elements = Index{in_} * out_ * winograd_products;
@@ -246,7 +249,7 @@ public:
         if (winograd_keeps_weights_still(in_, out_)) run_stationary(u);
         else run_parts(u, elements);
         const Index parts = winograd_keeps_weights_still(in_, out_) ? 1 : winograd_parts(run_.plan, run_.images());
-        run_.for_each_chunk(in_, [&](Index i, int) {
+        run_.for_each_chunk(in_, work_, [&](Index i, int) {
             for (int p = 0; p < winograd_products; ++p)
                 sum_tree(u, parts, elements, (Index{p} * in_ + i) * out_, (Index{p} * in_ + i + 1) * out_);
             Scalar* taps[9];
@@ -281,7 +284,7 @@ private:
     /// Parts of the batch, each with transformed weights of its own.
     void run_parts(Scalar* u, Index elements) const {
         const Index parts = winograd_parts(run_.plan, run_.images());
-        run_.for_each_chunk(parts, [&](Index part, int slot) {
+        run_.for_each_chunk(parts, work_, [&](Index part, int slot) {
             bool add = false;
             for (Index block = run_.blocks() * part / parts; block < run_.blocks() * (part + 1) / parts; ++block) {
                 const int images = run_.block_images(block);
@@ -309,13 +312,13 @@ private:
             const Index rows = std::min(last * run_.plan.block(), run_.images()) * tiles_ - origin;
             const WinogradRows<Scalar> v{run_.workspace.winograd(), winograd_stride(rows, in_), in_};
             const WinogradRows<Scalar> m{v.data + winograd_products * v.stride, winograd_stride(rows, out_), out_};
-            run_.for_each_chunk(last - first, [&](Index chunk, int) {
+            run_.for_each_chunk(last - first, work_, [&](Index chunk, int) {
                 const Index block = first + chunk, row = winograd_row(run_, tiles_, block, 0) - origin;
                 winograd_transform_input(run_, map(input_, block), 0, tiles_, run_.block_images(block), row, v);
                 winograd_transform_grad_output(run_, map(grad_output_, block), 0, tiles_, run_.block_images(block), row,
                                                m);
             });
-            run_.for_each_chunk(winograd_products * in_groups, [&](Index chunk, int) {
+            run_.for_each_chunk(winograd_products * in_groups, work_, [&](Index chunk, int) {
                 const int p = static_cast<int>(chunk) / in_groups, g = static_cast<int>(chunk) % in_groups;
                 multiply(p, rows, v, m, in_ * g / in_groups, in_ * (g + 1) / in_groups, u, first > 0);
             });
@@ -325,7 +328,7 @@ private:
     const Run<Scalar>& run_;
     int input_, grad_output_, in_, out_;
     Extent extent_;
-    Index tiles_;
+    Index tiles_, work_;
 };
 
 }  // namespace detail
