@@ -50,6 +50,7 @@ public:
     /// and observe(-1) when the weights are packed.
     double forward(const ImageView& images, const Targets& targets, const Normalization& normalization,
                    const auto& observe) {
+        ready_ = false;
         check_batch(images.images, images.extent);
         check_images(images, images.extent);
         check_targets(targets, images.images, plan_->tensor(plan_->program().logits).channels);
@@ -67,12 +68,16 @@ public:
             throw NotFiniteError("loss", "a finite number", std::to_string(loss),
                                  "nothing was changed; lower the learning rate?");
         stage_statistics();
+        ready_ = true;
         observe(plan_->program().first_backward - 1);
         return loss;
     }
 
-    /// The gradients of the batch that forward saw last; added to those of earlier batches if `accumulate`.
+    /// The gradients of the batch that forward saw last; added to those of earlier batches if `accumulate`. Error without a
+    /// forward before: gradients take the place of the activations, so they are computed once.
     void backward(bool accumulate, const auto& observe) {
+        if (!ready_) throw Error("backward", "a forward before each backward", "none");
+        ready_ = false;
         const Run<Scalar> run = this->run(accumulate);
         for (int i = plan_->program().first_backward; i < plan_->size(); ++i) {
             run_step(run, i);
@@ -100,6 +105,7 @@ public:
 
     /// Of the last forward: [N][classes].
     std::span<const Scalar> logits() {
+        if (!plan_.has_value()) return {};
         const int tensor = plan_->program().logits;
         return {workspace_->tensor(tensor),
                 static_cast<std::size_t>(workspace_->images() * plan_->tensor(tensor).channels)};
@@ -193,7 +199,8 @@ private:
     std::vector<char> planned_frozen_, live_;
     std::vector<double> norm_parts_;
     std::uint64_t packed_generation_ = 0;
-    bool stale_ = true;  // packs are older than the weights
+    bool stale_ = true;   // packs are older than the weights
+    bool ready_ = false;  // activations of a forward are there
 };
 
 }  // namespace resnet::inline v0
