@@ -389,6 +389,27 @@ TEST_CASE("training: weights that are set between steps are those that train") {
     CHECK(trainer.forward(batch.images, batch.labels) == expected.forward(batch.images, batch.labels));
 }
 
+TEST_CASE("training: a model that is assigned to between two forwards is packed anew") {
+    const auto batch = Batch<float>::of<SmallResNet>(4, 1);
+    Model<SmallResNet> model{Seed{1}}, other{Seed{2}};
+    Trainer trainer{model, SGD{}}, expected{other, SGD{}};
+    trainer.forward(batch.images, batch.labels);
+    model = Model<SmallResNet>{Seed{2}};
+    CHECK(trainer.forward(batch.images, batch.labels) == expected.forward(batch.images, batch.labels));
+    model = Model<SmallResNet>{Seed{1}};
+    model = other;
+    CHECK(trainer.forward(batch.images, batch.labels) == expected.forward(batch.images, batch.labels));
+}
+
+TEST_CASE("training: two trainers of one model see each other's steps") {
+    const auto batch = Batch<float>::of<SmallResNet>(4, 1);
+    Model<SmallResNet> model{Seed{1}};
+    Trainer first{model, SGD{.learning_rate = 0.1f}}, second{model, SGD{}};
+    second.forward(batch.images, batch.labels);
+    first.step(batch.images, batch.labels);
+    CHECK(second.forward(batch.images, batch.labels) == first.forward(batch.images, batch.labels));
+}
+
 TEST_CASE("training: images of another extent train, too, and going back gives the same loss") {
     Model<SmallResNet> model{Seed{1}};
     Trainer trainer{model, SGD{.learning_rate = 0}};

@@ -98,7 +98,7 @@ public:
         const double clip = static_cast<double>(options_.clip_norm);
         const double scale = clip > 0 ? std::min(1.0, clip / (norm + 1e-6)) : 1.0;
         optimizer_.apply(kernels_, ranges_, weights_.parameters().data(), gradients_.data(), scale);
-        stale_ = true;
+        weights_.changed();
         commit_statistics();
         return norm;
     }
@@ -199,7 +199,7 @@ private:
     std::vector<char> planned_frozen_, live_;
     std::vector<double> norm_parts_;
     std::uint64_t packed_generation_ = 0;
-    bool stale_ = true;   // packs are older than the weights
+    bool stale_ = true;   // a plan without its packs yet
     bool ready_ = false;  // activations of a forward are there
 };
 

@@ -91,9 +91,9 @@ public:
     std::vector<char>& frozen() noexcept { return frozen_; }
     const std::vector<char>& frozen() const noexcept { return frozen_; }
 
-    /// Rises whenever numbers change outside a training step, so that packed copies know that they are old.
-    std::uint64_t generation() const noexcept { return generation_; }
-    void changed() noexcept { ++generation_; }
+    /// Rises whenever numbers change, also by assignment, so that packed copies know that they are old.
+    std::uint64_t generation() const noexcept { return generation_.value; }
+    void changed() noexcept { ++generation_.value; }
 
     const StateEntry& entry(std::string_view name) const {
         const auto found =
@@ -183,6 +183,19 @@ public:
     }
 
 private:
+    /// What is assigned to has changed, however few changes the source has seen.
+    struct Generation {
+        std::uint64_t value = 0;
+
+        Generation() = default;
+        Generation(const Generation&) = default;
+        Generation& operator=(const Generation& other) noexcept {
+            value = std::max(value, other.value) + 1;
+            return *this;
+        }
+        ~Generation() = default;
+    };
+
     Index statistics_offset(const StateEntry& entry) const {
         const Layer& layer = at(graph_.layers, entry.index);
         return layer.statistics + (entry.kind == StateEntry::Kind::running_var ? round_up(layer.normalized, 16) : 0);
@@ -208,7 +221,7 @@ private:
     std::vector<std::int64_t> counters_;
     std::vector<char> frozen_;
     std::vector<StateEntry> state_;
-    std::uint64_t generation_ = 0;
+    Generation generation_;
 };
 
 }  // namespace resnet::inline v0
