@@ -29,12 +29,14 @@ int predicted_class(std::span<const Scalar> logits) {
     return best;
 }
 
-/// Classifies all images, `batch` at a time. Error where there is not one label an image, or a label is not a class.
+/// Classifies all images, `batch` at a time. Error where there are no images, not one label an image, or a label is not a
+/// class.
 template <class Net, class Scalar>
 Evaluation evaluate(const Classifier<Net, Scalar>& classify, const ImageView& images,
                     std::span<const std::uint8_t> labels, Index batch = 128) {
     constexpr int classes = Model<Net, Scalar>::classes;
     check_targets(Targets{labels}, images.images, classes);
+    if (images.images < 1) throw Error("images", "at least one image", std::to_string(images.images));
     if (batch < 1) throw Error("evaluate", "a batch of at least one image", std::to_string(batch));
     Evaluation result{.images = images.images,
                       .classes = classes,

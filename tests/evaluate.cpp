@@ -1,0 +1,77 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <vector>
+
+#include <resnet/evaluate.hpp>
+
+#include "support/engine.hpp"
+#include "support/networks.hpp"
+#include "support/values.hpp"
+
+using namespace resnet;
+
+namespace {
+/// The pixels are the logits.
+struct Straight {
+    static constexpr Extent image{1, 1};
+    static constexpr int classes = 3;
+    Linear<3, 3> fc;
+    constexpr auto operator()(Value<3> x) const { return fc(flatten<3>(x)); }
+    RESNET_MEMBERS(fc)
+};
+
+Model<Straight, double> identity() {
+    Model<Straight, double> model{Seed{1}};
+    model.set_parameter("fc.weight", std::vector<double>{1, 0, 0, 0, 1, 0, 0, 0, 1});
+    model.set_parameter("fc.bias", std::vector<double>{0, 0, 0});
+    return model;
+}
+}  // namespace
+
+TEST_CASE("evaluate: mean loss, accuracy and confusion of a labelled set, in batches of any size") {
+    const Classifier<Straight, double> classify{identity()};
+    const std::vector<double> pixels{5, 1, 0, 0, 2, 1, 0, 3, 3, 1, 0, 4, 2, 1, 0};
+    const std::vector<std::uint8_t> labels{0, 1, 2, 2, 1};
+    double loss = 0;
+    for (std::size_t n = 0; n < 5; ++n) {
+        double sum = 0;
+        for (std::size_t c = 0; c < 3; ++c) sum += std::exp(pixels[n * 3 + c]);
+        loss += (std::log(sum) - pixels[n * 3 + labels[n]]) / 5;
+    }
+    for (const Index batch : {1, 2, 5, 100}) {
+        const Evaluation result = evaluate(classify, nhwc(pixels.data(), 5, {1, 1}), labels, batch);
+        CHECK(result.images == 5);
+        CHECK(result.classes == 3);
+        CHECK(result.loss == doctest::Approx(loss).epsilon(1e-14));
+        CHECK(result.accuracy == 3.0 / 5);  // of equal logits the first is said: image 2 is a miss
+        CHECK(result.confusion == std::vector<Index>{1, 0, 0, 1, 1, 0, 0, 1, 1});
+        CHECK(result.confused(2, 1) == 1);
+        CHECK(result.confused(1, 0) == 1);
+    }
+}
+
+TEST_CASE("evaluate: large logits do not overflow the loss") {
+    const Classifier<Straight, double> classify{identity()};
+    const std::vector<double> pixels{2000, 0, 0};
+    CHECK(evaluate(classify, nhwc(pixels.data(), 1, {1, 1}), std::vector<std::uint8_t>{1}).loss == 2000);
+}
+
+TEST_CASE("evaluate: no images, labels that do not fit and a batch of none are errors") {
+    const Classifier<Straight, double> classify{identity()};
+    const std::vector<double> pixels(6, 0.0);
+    const ImageView images = nhwc(pixels.data(), 2, {1, 1});
+    const std::vector<std::uint8_t> one{0}, two{0, 1}, high{0, 3}, none;
+    CHECK_THROWS_WITH_AS(evaluate(classify, images, one), "targets: expected 2 labels, one an image, found 1", Error);
+    CHECK_THROWS_WITH_AS(evaluate(classify, images, high), "targets: expected labels below 3, found 3 for image 1",
+                         Error);
+    CHECK_THROWS_WITH_AS(evaluate(classify, images, two, 0),
+                         "evaluate: expected a batch of at least one image, found 0", Error);
+    CHECK_THROWS_WITH_AS(evaluate(classify, images.slice(0, 0), none), "images: expected at least one image, found 0",
+                         Error);
+}
+
+TEST_CASE("predicted_class: the largest logit, the first of equals") {
+    const std::vector<float> logits{1, 4, 4, 2};
+    CHECK(predicted_class(std::span<const float>{logits}) == 1);
+}
