@@ -1,0 +1,134 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <resnet/cifar_resnet18.hpp>
+#include <resnet/imagenet_resnet.hpp>
+#include <resnet/resnet18.hpp>
+
+#include "../support/engine.hpp"
+#include "../support/isas.hpp"
+#include "../support/networks.hpp"
+
+using namespace resnet;
+
+namespace {
+
+template <class Net>
+Plan plan_of(Mode mode, const std::vector<char>& frozen = {}) {
+    const Graph graph = trace<Net>(Net::image);
+    Program program = fuse(graph, mode);
+    if (mode == Mode::training) program = differentiate(graph, std::move(program), frozen);
+    return {graph, program, {}, kernels<float>(current_isa()).panels(0)};
+}
+
+/// Two tensors that are alive in the same step lie apart, but for a result that takes an operand's place.
+void check_places(const Plan& plan) {
+    const auto lives = lifetimes(plan.program());
+    const auto tensors = static_cast<int>(lives.size());
+    for (int a = 0; a < tensors; ++a) {
+        if (at(lives, a).last < 0) continue;
+        CHECK(plan.offset(a, 1) >= 0);
+        CHECK(plan.offset(a, 1) + plan.tensor(a).elements() <= plan.arena_elements(1));
+        CHECK(plan.offset(a, 1) % 16 == 0);  // on a 64-byte line
+        for (int b = 0; b < a; ++b) {
+            if (at(lives, b).last < 0 || !at(lives, a).meets(at(lives, b))) continue;
+            const Index first = std::max(plan.offset(a, 1), plan.offset(b, 1)),
+                        last = std::min(plan.offset(a, 1) + plan.tensor(a).elements(),
+                                        plan.offset(b, 1) + plan.tensor(b).elements());
+            if (first >= last) continue;
+            const bool hand_over = (at(lives, a).takes_over == b && at(lives, b).last == at(lives, a).first) ||
+                                   (at(lives, b).takes_over == a && at(lives, a).last == at(lives, b).first);
+            CHECK(hand_over);
+            CHECK(plan.offset(a, 1) == plan.offset(b, 1));
+        }
+    }
+}
+
+template <class Net>
+void check_network() {
+    for (const Mode mode : {Mode::training, Mode::inference}) {
+        const Plan plan = plan_of<Net>(mode);
+        check_places(plan);
+        const Index peak = peak_elements(plan.program());
+        CHECK(plan.arena_elements(1) >= peak);
+        CHECK(static_cast<double>(plan.arena_elements(1)) <
+              1.25 * static_cast<double>(peak) + 1000);  // first fit wastes little
+        CHECK(plan.arena_elements(7) == 7 * plan.arena_elements(1));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("plan: tensors that are alive at the same time never overlap, and the arena is near its lower bound") {
+    check_network<ResNet18<10>>();
+    check_network<CifarResNet18<10>>();
+    check_network<ImageNetResNet34<10>>();
+    check_network<tests::EveryNode>();
+    check_network<tests::SmallResNet>();
+}
+
+TEST_CASE("plan: that holds with any half of the parameters frozen") {
+    const std::size_t parameters = trace<tests::EveryNode>(tests::EveryNode::image).parameters.size();
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+        const Random random{Seed{seed}, Purpose::user};
+        std::vector<char> frozen(parameters);
+        for (std::size_t p = 0; p < parameters; ++p) frozen[p] = static_cast<char>(random.below(2, p));
+        check_places(plan_of<tests::EveryNode>(Mode::training, frozen));
+    }
+}
+
+TEST_CASE("plan: prints each step with its kernel, and why the kernels before it declined") {
+    const std::string cifar = plan_of<CifarResNet18<10>>(Mode::training).print();
+    CHECK(cifar.find("instruction set " + std::string{name_of(current_isa())}) == 0);
+    CHECK(cifar.find("convolution_grad_weight") != std::string::npos);
+    CHECK(cifar.find("layer2.0.conv1  ") != std::string::npos);
+    CHECK(cifar.find("(not Winograd F(4x4, 3x3): not a 3x3 kernel with stride 1 and padding 1) direct, live taps") !=
+          std::string::npos);
+    CHECK(cifar.find("packed weights, Winograd F(4x4, 3x3)\n") != std::string::npos);
+    CHECK(std::count(cifar.begin(), cifar.end(), '\n') == 100 + 2);
+
+    const Graph graph = trace<ResNet18<10>>({32, 32});
+    const Plan plan{graph,
+                    fuse(graph, Mode::inference),
+                    {.choice = {.allow_winograd = false, .allow_direct = false}, .block = 3},
+                    kernels<float>(current_isa()).panels(0)};
+    CHECK(plan.block() == 3);
+    CHECK(plan.print().find("blocks of 3 images") != std::string::npos);
+    CHECK(plan.print().find("(not direct, live taps: turned off by an option) im2col + Eigen's product") !=
+          std::string::npos);
+}
+
+TEST_CASE("plan: a trainer's and a classifier's are at hand, for the instruction set that was asked for") {
+    Model<tests::SmallResNet> model{Seed{1}};
+    for (const Isa isa : tests::available_isas()) {
+        Trainer trainer{model, SGD{}, {.plan = {.isa = isa}}};
+        CHECK(trainer.plan().options().isa == isa);
+        CHECK(trainer.plan().program().mode == Mode::training);
+        const Classifier<tests::SmallResNet> classify{model, {.plan = {.isa = isa}}};
+        CHECK(classify.plan().options().isa == isa);
+        CHECK(classify.plan().program().mode == Mode::inference);
+        CHECK(classify.bytes() > 0);
+    }
+}
+
+TEST_CASE("panels: cover every channel once, in whole vectors but for the last") {
+    for (const int lanes : {2, 4, 8, 16})
+        for (const int widest : {2, 4})
+            for (int channels = 1; channels < 150; ++channels) {
+                const Panels panels{channels, lanes, widest};
+                int next = 0;
+                for (int p = 0; p < panels.count(); ++p) {
+                    REQUIRE(panels[p].first == next);
+                    REQUIRE(panels[p].valid >= 1);
+                    REQUIRE((panels[p].valid == panels[p].vectors * lanes || p == panels.count() - 1));
+                    REQUIRE(panels[p].vectors <= widest);
+                    next += panels[p].valid;
+                }
+                REQUIRE(next == channels);
+                REQUIRE(panels.padded() >= channels);
+                REQUIRE(panels.padded() < channels + lanes);
+            }
+}
