@@ -58,8 +58,15 @@ struct alignas(64) Share {
     Index last = 0;
 };
 
-template <class F>
-void work_through(std::array<Share, max_workers>& shares, int workers, int slot, const F& f) {
+/// A chunk's function without its type: the scheduling below is compiled once, not for each loop of the library.
+struct ChunkFunction {
+    const void* function;
+    void (*call)(const void* function, Index chunk, int slot);
+
+    void operator()(Index chunk, int slot) const { call(function, chunk, slot); }
+};
+
+inline void work_through(std::array<Share, max_workers>& shares, int workers, int slot, const ChunkFunction& f) {
     const FlushDenormals guard;
     for (int i = 0; i < workers; ++i) {
         Share& share = shares[static_cast<std::size_t>((slot + i) % workers)];
@@ -67,6 +74,34 @@ void work_through(std::array<Share, max_workers>& shares, int workers, int slot,
              chunk = share.next.fetch_add(1, std::memory_order_relaxed))
             f(chunk, slot);
     }
+}
+
+inline void run_chunks(Index count, int workers, const ChunkFunction& f) {
+    workers = static_cast<int>(std::min<Index>(std::min(workers, max_workers), count));
+    if (workers <= 1) {
+        const FlushDenormals guard;
+        for (Index chunk = 0; chunk < count; ++chunk) f(chunk, 0);
+        return;
+    }
+    std::array<Share, max_workers> shares;
+    for (int slot = 0; slot < workers; ++slot) {
+        auto& share = shares[static_cast<std::size_t>(slot)];
+        share.next.store(count * slot / workers, std::memory_order_relaxed);
+        share.last = count * (slot + 1) / workers;
+    }
+#if defined(RESNET_STD_THREADS)
+    std::vector<std::jthread> threads;
+    for (int slot = 1; slot < workers; ++slot)
+        threads.emplace_back([&, slot] { work_through(shares, workers, slot, f); });
+    work_through(shares, workers, 0, f);
+#else
+    // Isolated: a thread that waits here must not take up foreign work, which could come back to the same scratch
+    // memory.
+    tbb::this_task_arena::isolate([&] {
+        tbb::parallel_for(
+            0, workers, [&](int slot) { work_through(shares, workers, slot, f); }, tbb::static_partitioner{});
+    });
+#endif
 }
 
 }  // namespace detail
@@ -77,31 +112,10 @@ void work_through(std::array<Share, max_workers>& shares, int workers, int slot,
 /// not throw and must not call for_each_chunk.
 template <class F>
 void for_each_chunk(Index count, int workers, const F& f) {
-    workers = static_cast<int>(std::min<Index>(std::min(workers, max_workers), count));
-    if (workers <= 1) {
-        const detail::FlushDenormals guard;
-        for (Index chunk = 0; chunk < count; ++chunk) f(chunk, 0);
-        return;
-    }
-    std::array<detail::Share, max_workers> shares;
-    for (int slot = 0; slot < workers; ++slot) {
-        auto& share = shares[static_cast<std::size_t>(slot)];
-        share.next.store(count * slot / workers, std::memory_order_relaxed);
-        share.last = count * (slot + 1) / workers;
-    }
-#if defined(RESNET_STD_THREADS)
-    std::vector<std::jthread> threads;
-    for (int slot = 1; slot < workers; ++slot)
-        threads.emplace_back([&, slot] { detail::work_through(shares, workers, slot, f); });
-    detail::work_through(shares, workers, 0, f);
-#else
-    // Isolated: a thread that waits here must not take up foreign work, which could come back to the same scratch
-    // memory.
-    tbb::this_task_arena::isolate([&] {
-        tbb::parallel_for(
-            0, workers, [&](int slot) { detail::work_through(shares, workers, slot, f); }, tbb::static_partitioner{});
-    });
-#endif
+    const auto call = [](const void* function, Index chunk, int slot) {
+        (*static_cast<const F*>(function))(chunk, slot);
+    };
+    detail::run_chunks(count, workers, {&f, call});
 }
 
 }  // namespace resnet::inline v0
