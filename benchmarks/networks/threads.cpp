@@ -1,0 +1,84 @@
+// What a second thread brings: each network and batch with one and with two threads in turn, the median of the ratios of neighbours.
+// A ratio above 1 is a gain; two threads must never cost more than 5 %, on the smallest work too. Usage: threads [rounds]
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include <tbb/task_arena.h>
+
+#include <resnet/cifar_resnet18.hpp>
+#include <resnet/classifier.hpp>
+#include <resnet/resnet18.hpp>
+#include <resnet/trainer.hpp>
+
+namespace {
+
+/// Small enough that most of its steps are not worth sharing.
+struct TinyNet {
+    static constexpr resnet::Extent image{8, 8};
+    resnet::Conv2d<3, 16, resnet::k3> conv;
+    resnet::BatchNorm2d<16> norm;
+    resnet::Linear<16, 10> head;
+    constexpr auto operator()(resnet::Value<3> x) const { return head(adaptive_avg_pool2d(relu(norm(conv(x))))); }
+    RESNET_MEMBERS(conv, norm, head)
+};
+
+double seconds_of(const auto& call, int repeats) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < repeats; ++i) call();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / repeats;
+}
+
+double median(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    return values[values.size() / 2];
+}
+
+/// Runs `call` in arenas of one and two threads in turn.
+bool compare(const char* network, const char* work, resnet::Index batch, int rounds, const auto& call) {
+    tbb::task_arena one{1}, two{2};
+    const auto once = [&] { call(); };
+    one.execute(once);
+    two.execute(once);
+    const int repeats = std::max(1, static_cast<int>(0.02 / one.execute([&] { return seconds_of(once, 1); })));
+    std::vector<double> ratios, times;
+    for (int round = 0; round < rounds; ++round) {
+        const double alone = one.execute([&] { return seconds_of(once, repeats); });
+        const double together = two.execute([&] { return seconds_of(once, repeats); });
+        ratios.push_back(alone / together);
+        times.push_back(together);
+    }
+    const double gain = median(ratios);
+    std::printf("%-16s %-9s batch %4td: %9.3f ms with two threads, %.2f times as fast as one%s\n", network, work, batch,
+                median(times) * 1e3, gain, gain < 1 / 1.05 ? "  SLOWER" : "");
+    return gain >= 1 / 1.05;
+}
+
+template <class Net>
+bool network(const char* name, std::initializer_list<resnet::Index> batches, int rounds) {
+    bool good = true;
+    for (const resnet::Index batch : batches) {
+        resnet::Model<Net> model{resnet::Seed{1}};
+        const std::vector<std::uint8_t> pixels(static_cast<std::size_t>(batch * 3 * Net::image.area()), 100);
+        const std::vector<std::uint8_t> labels(static_cast<std::size_t>(batch), 1);
+        const auto images = resnet::nhwc(pixels.data(), batch, Net::image);
+        const resnet::Classifier classify{model, {.batch = batch}};
+        good &= compare(name, "inference", batch, rounds, [&] { classify(images); });
+        if (batch < 2) continue;
+        resnet::Trainer trainer{model, resnet::SGD{.learning_rate = 0}};
+        good &= compare(name, "training", batch, rounds, [&] { trainer.step(images, labels); });
+    }
+    return good;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const int rounds = argc > 1 ? std::atoi(argv[1]) : 15;
+    bool good = network<TinyNet>("tiny", {1, 2, 16, 128}, rounds);
+    good &= network<resnet::ResNet18<10>>("tutorial", {1, 2, 16, 128}, rounds);
+    good &= network<resnet::CifarResNet18<10>>("CifarResNet18", {1, 128}, std::min(rounds, 5));
+    return good ? 0 : 1;
+}
