@@ -15,7 +15,6 @@ namespace {
 /// The pixels are the logits.
 struct Straight {
     static constexpr Extent image{1, 1};
-    static constexpr int classes = 3;
     Linear<3, 3> fc;
     constexpr auto operator()(Value<3> x) const { return fc(flatten<3>(x)); }
     RESNET_MEMBERS(fc)

@@ -21,7 +21,6 @@ namespace {
 /// A layer of each shape that a parameter can have.
 struct Shapes {
     static constexpr Extent image{2, 3};
-    static constexpr int classes = 2;
     Conv2d<3, 5, k3> conv;
     BatchNorm2d<5> norm;
     Linear<30, 2> fc;
@@ -32,7 +31,6 @@ struct Shapes {
 /// torchvision's initialisation, on a small network.
 struct FanOut {
     static constexpr Extent image{4, 4};
-    static constexpr int classes = 10;
     static constexpr Initialization initialization = Initialization::kaiming_normal_fan_out;
     Conv2d<3, 64, k5> conv;
     Linear<64, 10> fc;

@@ -59,7 +59,9 @@ GradientCheck check_gradients(const Model<Net, double>& model, const ImageView& 
     }
 
     GradientCheck result;
-    for (const auto& [name, values] : gradients) {
+    for (const auto& entry : gradients) {
+        const std::string& name = entry.first;
+        const std::vector<double>& values = entry.second;
         const double scale = std::max(largest[layer_of(name)], 1e-3 * largest_of_all);
         const std::vector<double> original = moved.parameter(name);
         const Index size = static_cast<Index>(original.size());

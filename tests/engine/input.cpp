@@ -17,7 +17,6 @@ namespace {
 /// Gives back the normalised pixels: 3 channels of 2x3, in PyTorch's order.
 struct Pixels {
     static constexpr Extent image{2, 3};
-    static constexpr int classes = 18;
     Linear<18, 18> fc;
     constexpr auto operator()(Value<3> x) const { return fc(flatten<18>(x)); }
     RESNET_MEMBERS(fc)

@@ -8,7 +8,8 @@ namespace tests {
 
 template <class A, class B>
 bool same_bits(const A& a, const B& b) {
-    const std::span x{a}, y{b};
+    const std::span x{a};
+    const std::span y{b};
     return x.size_bytes() == y.size_bytes() && (x.empty() || std::memcmp(x.data(), y.data(), x.size_bytes()) == 0);
 }
 
