@@ -1,6 +1,7 @@
 // Pixels that somebody else owns: what OpenCV, stb_image, Eigen or a std::vector hold, without a copy.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 
@@ -33,17 +34,21 @@ struct ImageView {
     }
 };
 
+/// What a pixel may be made of: bytes, or numbers that are normalised already.
+template <class T>
+concept pixel_component = std::same_as<T, std::uint8_t> || std::same_as<T, float> || std::same_as<T, double>;
+
 namespace detail {
-template <class Pixel>
+template <pixel_component Pixel>
 constexpr PixelType pixel_type() {
-    if constexpr (sizeof(Pixel) == 1) return PixelType::uint8;
-    else if constexpr (sizeof(Pixel) == 4) return PixelType::float32;
+    if constexpr (std::same_as<Pixel, std::uint8_t>) return PixelType::uint8;
+    else if constexpr (std::same_as<Pixel, float>) return PixelType::float32;
     else return PixelType::float64;
 }
 }  // namespace detail
 
 /// [N][H][W][C], channels innermost: stb_image, OpenCV, TensorFlow.
-template <class Pixel>
+template <pixel_component Pixel>
 constexpr ImageView nhwc(const Pixel* data, Index images, Extent extent, int channels = 3) {
     const Index e = sizeof(Pixel);
     return {data,
@@ -58,7 +63,7 @@ constexpr ImageView nhwc(const Pixel* data, Index images, Extent extent, int cha
 }
 
 /// [N][C][H][W], planes: PyTorch, CIFAR-10's files.
-template <class Pixel>
+template <pixel_component Pixel>
 constexpr ImageView nchw(const Pixel* data, Index images, Extent extent, int channels = 3) {
     const Index e = sizeof(Pixel);
     return {data,
