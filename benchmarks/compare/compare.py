@@ -1,0 +1,282 @@
+"""Times this library beside PyTorch, ONNX Runtime and OpenVINO, and compares their logits first. `run` builds and calls it.
+
+Each contestant is a process of its own, one for each setting, and is stopped while others run. In a round all of them run
+once; the order turns from round to round. What counts is the ratio, within a round, of the fastest rival's time to ours.
+"""
+
+import argparse
+import csv
+import datetime
+import os
+import pathlib
+import signal
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+
+HERE = pathlib.Path(__file__).parent
+
+
+@dataclass
+class Row:
+    network: str
+    batch: int
+    work: str
+    at_least: float  # the ratio that we promise
+    aim: float
+
+    @property
+    def name(self):
+        return f"{self.network}/{self.batch}/{self.work}"
+
+
+ROWS = [
+    Row("tutorial", 128, "infer", 2.5, 3.4),
+    Row("tutorial", 128, "train", 3.0, 5.0),
+    Row("tutorial", 1, "infer", 1.3, 1.8),
+    Row("cifar-resnet18", 128, "infer", 2.0, 2.5),
+    Row("cifar-resnet18", 128, "train", 1.8, 2.5),
+    Row("cifar-resnet18", 1, "infer", 1.2, 1.5),
+    Row("imagenet-resnet18", 16, "infer", 1.5, 2.2),
+    Row("imagenet-resnet18", 16, "train", 1.6, 2.5),
+    Row("imagenet-resnet18", 1, "infer", 1.2, 1.5),
+]
+
+# Largest difference of logits to PyTorch in double, relative to the largest logit. Training's first step is in batch statistics.
+LOGIT_BAR = 1e-3
+
+OURS = "resnet"
+PYTHON_WORKERS = {"PyTorch": "pytorch_worker.py", "ONNX Runtime": "onnxruntime_worker.py", "OpenVINO": "openvino_worker.py"}
+
+
+def settings(row):
+    """All (contestant, setting) of a row, ours first."""
+    pytorch = ["eager", "channels-last", "compile", "compile-channels-last"]
+    if row.work == "train":
+        return [(OURS, "default")] + [("PyTorch", setting) for setting in pytorch]
+    if row.batch == 1:
+        pytorch.append("compile-cpp-wrapper")
+    rivals = [("PyTorch", setting) for setting in pytorch]
+    return [(OURS, "default")] + rivals + [("ONNX Runtime", "default"), ("OpenVINO", "latency"), ("OpenVINO", "throughput")]
+
+
+class Contestant:
+    """A worker process; stopped except inside its own calls."""
+
+    def __init__(self, name, setting, case, row, options):
+        self.name, self.setting, self.row = name, setting, row
+        program = [options.worker] if name == OURS else [sys.executable, HERE / PYTHON_WORKERS[name]]
+        environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads))
+        if options.isa:  # ONNX Runtime has no such switch
+            capability = {"avx2": "avx2", "avx512": "avx512"}[options.isa]
+            environment.update(
+                RESNET_ISA=options.isa, ONEDNN_MAX_CPU_ISA=f"{options.isa}{'_core' if options.isa == 'avx512' else ''}".upper(),
+                ATEN_CPU_CAPABILITY=capability,
+            )
+        self.log = open(options.logs / f"{row.name.replace('/', '-')}-{name.replace(' ', '')}-{setting}.log", "w")
+        self.process = subprocess.Popen(
+            [*program, "--case", case, "--work", row.work, "--threads", str(options.threads), "--setting", setting],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1, env=environment,
+            start_new_session=True,  # so that a signal reaches its helpers too
+        )
+        self.version = self.answer().removeprefix("ready ")
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name}, {self.setting}: ended; see {self.log.name}")
+        return line.strip()
+
+    def ask(self, request):
+        self.process.stdin.write(request + "\n")
+        return self.answer()
+
+    def run(self, count):
+        return float(self.ask(f"run {count}"))
+
+    def prepare(self, case, options):
+        """Compares the logits, warms up, and finds how many batches fill the time of a round."""
+        path = options.logs / "logits"
+        self.ask(f"logits {path}")
+        reference = np.fromfile(pathlib.Path(case) / self.row.work, np.float64).reshape(-1, options.classes)
+        got = np.fromfile(path, np.float32).reshape(reference.shape)
+        self.difference = float(np.abs(got - reference).max() / np.abs(reference).max())
+        self.agreement = float((got.argmax(1) == reference.argmax(1)).mean())
+        self.run(2)
+        self.count = max(1, round(options.seconds / max(self.run(3) / 3, 1e-6)))
+
+    def signal(self, which):
+        os.killpg(self.process.pid, which)
+
+    def end(self):
+        self.signal(signal.SIGCONT)
+        self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGKILL)
+            self.process.wait()
+        self.log.close()
+
+
+def start(row, case, options):
+    contestants = []
+    for name, setting in settings(row):
+        if name in options.without:
+            continue
+        print(f"  {row.name}: {name}, {setting}", file=sys.stderr)
+        contestant = None
+        try:
+            contestant = Contestant(name, setting, case, row, options)
+            contestant.prepare(case, options)
+        except (RuntimeError, BrokenPipeError, ValueError) as error:  # a rival's setting may fail; ours may not
+            if name == OURS:
+                raise
+            print(f"  left out: {error}", file=sys.stderr)
+            continue
+        contestant.signal(signal.SIGSTOP)
+        contestants.append(contestant)
+    return contestants
+
+
+def measure(contestants, options, record):
+    """Seconds a batch: one list a round, in the order of the contestants."""
+    rounds = []
+    for turn in range(options.rounds):
+        seconds = [0.0] * len(contestants)
+        for place in range(len(contestants)):
+            k = (place + turn) % len(contestants)
+            contestant = contestants[k]
+            contestant.signal(signal.SIGCONT)
+            contestant.run(1)  # caches and threads awake
+            seconds[k] = contestant.run(contestant.count) / contestant.count
+            contestant.signal(signal.SIGSTOP)
+            record(contestant, turn, seconds[k])
+        rounds.append(seconds)
+    return rounds
+
+
+def quartiles(values):
+    if len(values) == 1:
+        return values * 3
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return [low, middle, high]
+
+
+def compare(row, case, options, record):
+    """The row of the table, and whether it passed."""
+    contestants = start(row, case, options)
+    try:
+        rounds = measure(contestants, options, record)
+    finally:
+        for contestant in contestants:
+            contestant.end()
+    options.versions.update(contestant.version for contestant in contestants)
+    ours, rivals = contestants[0], contestants[1:]
+    if not rivals:
+        raise RuntimeError(f"{row.name}: no rival ran")
+
+    def ratios(chosen):
+        places = [k for k, c in enumerate(contestants) if c in chosen]
+        return quartiles([min(seconds[k] for k in places) / seconds[0] for seconds in rounds])
+
+    def images_a_second(k):
+        return row.batch / statistics.median(seconds[k] for seconds in rounds)
+
+    best = min(range(1, len(contestants)), key=lambda k: statistics.median(seconds[k] for seconds in rounds))
+    low, median, high = ratios(rivals)
+    pytorch = ratios([c for c in rivals if c.name == "PyTorch"])[1] if any(c.name == "PyTorch" for c in rivals) else float("nan")
+    right = ours.difference <= LOGIT_BAR
+    passed = right and median >= row.at_least
+    cells = [
+        row.network, row.batch, row.work, f"{images_a_second(0):.0f}",
+        f"{contestants[best].name} {contestants[best].setting}: {images_a_second(best):.0f}",
+        f"{median:.2f} ({low:.2f} to {high:.2f})", f"{pytorch:.2f}", f"{row.at_least}", f"{row.aim}",
+        f"{ours.difference:.0e}", f"{100 * ours.agreement:.1f} %", "PASS" if passed else "FAIL" if right else "FAIL (logits)",
+    ]  # fmt: skip
+    for rival in rivals:
+        if rival.difference > LOGIT_BAR:
+            print(f"  {rival.name}, {rival.setting}: logits differ by {rival.difference:.1e}", file=sys.stderr)
+    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+    return passed
+
+
+HEADINGS = [
+    "network", "batch", "work", "ours, images/s", "best rival, images/s", "ratio: median (quartiles)", "to PyTorch", "at least", "aim",
+    "logits differ by", "same class", "",
+]  # fmt: skip
+
+
+def first_line(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+
+
+def cpu_model():
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return "unknown"
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="benchmarks/compare/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", nargs="*", default=[""], metavar="NAME", help="only rows whose name, such as tutorial/128/train, contains one of these")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=0.5, help="that each contestant runs in a round")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--isa", choices=("avx2", "avx512"), help="hold all contestants to these instructions; ONNX Runtime can't be held")
+    parser.add_argument("--without", nargs="*", default=[], choices=list(PYTHON_WORKERS), help="rivals to leave out")
+    parser.add_argument("--worker", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main():
+    options = parse()
+    rows = [row for row in ROWS if any(part in row.name for part in options.rows)]
+    if not rows:
+        sys.exit("no such row; there are " + ", ".join(row.name for row in ROWS))
+    options.logs = options.build / "logs"
+    options.logs.mkdir(parents=True, exist_ok=True)
+    options.versions = set()
+
+    now = datetime.datetime.now()
+    print(f"{cpu_model()}, {os.cpu_count()} processors; {options.threads} threads; {options.isa or 'all'} instructions; {now:%Y-%m-%d}")
+    print(f"ours: {first_line(os.environ.get('CXX', 'g++'), '--version')}, -O3; rivals: " +
+          ", ".join(line for line in (HERE / "requirements.txt").read_text().split()) + f"; Python {sys.version.split()[0]}")  # fmt: skip
+    print(f"{options.rounds} rounds of {options.seconds} s; benchmarks/compare/run " + " ".join(shown(sys.argv[1:])) + "\n")
+    print("| " + " | ".join(HEADINGS) + " |\n|" + " --- |" * len(HEADINGS), flush=True)
+
+    passed = []
+    table = options.build / f"{now:%Y%m%d-%H%M%S}.csv"
+    with open(table, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow("network batch work threads isa contestant setting version round batches seconds_a_batch images_a_second logits_differ_by".split())
+        for row in rows:
+            case = options.build / "cases" / f"{row.network}-{row.batch}"
+            if not (case / "case.json").exists():
+                with open(options.logs / f"prepare-{case.name}.log", "w") as log:
+                    subprocess.run([sys.executable, HERE / "prepare.py", case, row.network, str(row.batch)], check=True, stdout=log, stderr=log)
+
+            def record(contestant, turn, seconds, row=row):
+                writer.writerow([
+                    row.network, row.batch, row.work, options.threads, options.isa or "all", contestant.name, contestant.setting,
+                    contestant.version, turn, contestant.count, f"{seconds:.6g}", f"{row.batch / seconds:.6g}", f"{contestant.difference:.2e}",
+                ])  # fmt: skip
+                file.flush()
+
+            options.classes = 1000 if row.network.startswith("imagenet") else 10
+            passed.append(compare(row, case, options, record))
+    print(f"\n{sum(passed)} of {len(passed)} rows pass; every setting and round: {os.path.relpath(table)}")
+    sys.exit(0 if all(passed) else 1)
+
+
+def shown(arguments):
+    """The user's arguments, without those that `run` puts before them."""
+    return [argument for argument in arguments if not argument.startswith(("--worker=", "--build="))]
+
+
+main()

@@ -1,0 +1,174 @@
+// Our side of the comparison: speaks the protocol of worker.py and reads the files of case.py. Setting: default.
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+#include <tbb/global_control.h>
+#include <tbb/task_arena.h>
+
+#include <resnet/cifar_resnet18.hpp>
+#include <resnet/classifier.hpp>
+#include <resnet/imagenet_resnet.hpp>
+#include <resnet/resnet18.hpp>
+#include <resnet/trainer.hpp>
+
+namespace {
+
+using resnet::Index;
+
+constexpr Index batches = 4;  // BATCHES of case.py
+
+template <class T>
+std::vector<T> read(const std::filesystem::path& file) {
+    std::vector<T> values(std::filesystem::file_size(file) / sizeof(T));
+    std::ifstream in(file, std::ios::binary);
+    if (!in.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(T))))
+        throw resnet::FileError(file.string(), "its content", "an error while reading");
+    return values;
+}
+
+void write(const std::string& file, std::span<const float> values) {
+    std::ofstream out(file, std::ios::binary);
+    if (!out.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size_bytes())))
+        throw resnet::FileError(file, "room to write", "an error while writing");
+}
+
+/// What compare.py may ask for.
+struct Work {
+    std::function<std::vector<float>()> logits;
+    std::function<void(Index count)> run;
+};
+
+/// The weights and batches of a case.
+template <class Net>
+struct Case {
+    explicit Case(const std::filesystem::path& folder, Index images_a_batch)
+        : batch{images_a_batch},
+          labels(read<std::uint8_t>(folder / "labels")) {
+        const std::vector<float> weights = read<float>(folder / "weights");
+        std::size_t first = 0;
+        for (const resnet::StateEntry& entry : model.state()) {
+            if (entry.kind == resnet::StateEntry::Kind::num_batches_tracked) continue;
+            const auto count = static_cast<std::size_t>(entry.elements());
+            if (first + count > weights.size()) break;
+            model.set_parameter(entry.name, std::span(weights).subspan(first, count));
+            first += count;
+        }
+        if (first != weights.size()) throw resnet::Error("weights", "the tensors of this network", "others");
+
+        // Into the layout that we like: channels innermost.
+        const std::vector<float> planes = read<float>(folder / "images");
+        const Index area = Net::image.area();
+        pixels.resize(planes.size());
+        for (Index n = 0; n < batches * batch; ++n)
+            for (Index c = 0; c < 3; ++c)
+                for (Index p = 0; p < area; ++p)
+                    pixels[static_cast<std::size_t>((n * area + p) * 3 + c)] =
+                        planes[static_cast<std::size_t>((n * 3 + c) * area + p)];
+    }
+
+    resnet::ImageView images(Index turn) const {
+        return resnet::nhwc(pixels.data(), batches * batch, Net::image).slice(turn % batches * batch, batch);
+    }
+    std::span<const std::uint8_t> targets(Index turn) const {
+        return std::span(labels).subspan(static_cast<std::size_t>(turn % batches * batch),
+                                         static_cast<std::size_t>(batch));
+    }
+
+    resnet::Model<Net> model{resnet::Seed{1}};
+    Index batch;
+    std::vector<float> pixels;  // [batches * batch][H][W][3]
+    std::vector<std::uint8_t> labels;
+};
+
+template <class Net>
+Work inference(const Case<Net>& data) {
+    const auto classify =
+        std::make_shared<resnet::Classifier<Net>>(data.model, resnet::ClassifierOptions{.batch = data.batch});
+    auto run = [&data, classify, result = std::vector<float>(static_cast<std::size_t>(data.batch * Net::classes)),
+                      turn = Index{0}](Index count) mutable {
+        for (; count > 0; --count) (*classify)(data.images(turn++), result);
+        return std::span<const float>(result);
+    };
+    return {.logits =
+                [run]() mutable {
+                    std::vector<float> all;
+                    for (Index k = 0; k < batches; ++k) {
+                        const auto part = run(1);
+                        all.insert(all.end(), part.begin(), part.end());
+                    }
+                    return all;
+                },
+            .run = run};
+}
+
+template <class Net>
+Work training(Case<Net>& data) {
+    const auto trainer = std::make_shared<resnet::Trainer<Net>>(data.model, resnet::Adam{.learning_rate = 1e-3f});
+    auto run = [&data, trainer, turn = Index{0}](Index count) mutable {
+        std::span<const float> logits;
+        for (; count > 0; --count, ++turn) logits = trainer->step(data.images(turn), data.targets(turn)).logits;
+        return logits;
+    };
+    return {.logits =
+                [run]() mutable {
+                    const auto first = run(1);
+                    return std::vector<float>(first.begin(), first.end());
+                },
+            .run = run};
+}
+
+void serve(const Work& work) {
+    std::cout << "ready resnet" << std::endl;
+    std::string request, value;
+    while (std::cin >> request >> value) {
+        if (request == "logits") {
+            write(value, work.logits());
+            std::cout << "done" << std::endl;
+            continue;
+        }
+        const auto start = std::chrono::steady_clock::now();
+        work.run(std::stol(value));
+        std::cout << std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() << std::endl;
+    }
+}
+
+template <class Net>
+void serve(const std::map<std::string, std::string>& options, Index batch) {
+    Case<Net> data{options.at("--case"), batch};
+    serve(options.at("--work") == "train" ? training(data) : inference(data));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+    std::map<std::string, std::string> options;
+    for (int i = 1; i + 1 < argc; i += 2) options[argv[i]] = argv[i + 1];
+    const int threads = std::stoi(options.at("--threads"));
+    std::ifstream file(std::filesystem::path(options.at("--case")) / "case.json");
+    const auto facts = nlohmann::json::parse(file);
+    const auto network = facts.at("network").get<std::string>();
+    const auto batch = facts.at("batch").get<Index>();
+
+    const tbb::global_control limit{tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads)};
+    tbb::task_arena{threads}.execute([&] {
+        if (network == "tutorial") serve<resnet::ResNet18<10>>(options, batch);
+        else if (network == "cifar-resnet18") serve<resnet::CifarResNet18<10>>(options, batch);
+        else serve<resnet::ImageNetResNet18<1000>>(options, batch);
+    });
+} catch (const std::exception& error) {
+    std::fprintf(stderr, "resnet_worker: %s\n", error.what());
+    return 1;
+}
