@@ -177,18 +177,38 @@ constexpr auto chain_apply(const Chain<First, Rest...>& chain, X x) {
 }
 }  // namespace detail
 
-/// Each layer takes what the one before it gives; a mismatch inside points at the call and names the layer that
-/// declined.
-template <class X, class... Layers>
-inline constexpr bool chain_accepts = true;
+template <class Layer, class X>
+concept layer_accepts = requires(const Layer& layer, X x) {
+    layer(x);
+};
+
+namespace detail {
+template <class Layer, class X>
+struct Offer {
+    using layer = Layer;
+    using input = X;
+};
+struct Identity {
+    constexpr auto operator()(auto x) const { return x; }
+};
+/// The first layer that declines what it is offered, or the last one with its input.
+template <class X>
+consteval auto decisive_offer() {
+    return Offer<Identity, X>{};
+}
 template <class X, class First, class... Rest>
-inline constexpr bool chain_accepts<X, First, Rest...> = [] {
-    if constexpr (requires(const First& first, X x) { first(x); })
-        return chain_accepts<decltype(std::declval<const First&>()(std::declval<X>())), Rest...>;
-    else return false;
-}();
+consteval auto decisive_offer() {
+    if constexpr (!layer_accepts<First, X> || sizeof...(Rest) == 0) return Offer<First, X>{};
+    else return decisive_offer<decltype(std::declval<const First&>()(std::declval<X>())), Rest...>();
+}
 template <class X, class... Layers>
-concept each_layer_accepts_the_one_before = chain_accepts<X, Layers...>;
+using DecisiveOffer = decltype(decisive_offer<X, Layers...>());
+}  // namespace detail
+
+/// Each layer takes what the one before it gives: the compiler prints the layer that declines and what it was offered.
+template <class X, class... Layers>
+concept each_layer_accepts_the_one_before = layer_accepts < typename detail::DecisiveOffer<X, Layers...>::layer,
+typename detail::DecisiveOffer<X, Layers...>::input > ;
 
 /// Layers one after another; members are named 0, 1, 2, ... as PyTorch's nn.Sequential names them.
 template <class... Layers>

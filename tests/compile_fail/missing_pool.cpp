@@ -1,5 +1,5 @@
 // A map handed to a linear layer without pooling or flattening it: Linear takes Features only.
-// rule: Features
+// rule: input_is_pooled_or_flattened
 #include <resnet/layers.hpp>
 
 using namespace resnet;

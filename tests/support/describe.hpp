@@ -9,7 +9,8 @@ namespace tests {
 
 inline std::string describe(const resnet::Step& step) {
     using resnet::StepKind;
-    const auto tensor = [](int index) { return "t" + std::to_string(index); };
+    // append: g++ 12's -Wrestrict is wrong about "literal" + std::string (its bug 105651)
+    const auto tensor = [](int index) { return std::string{"t"}.append(std::to_string(index)); };
     const auto scaled = [](float factor, std::string what) {
         if (factor == 1) return what;
         std::string number = std::to_string(factor);
@@ -21,11 +22,11 @@ inline std::string describe(const resnet::Step& step) {
     for (int t = 0; t < step.term_count; ++t) {
         const resnet::Term& term = step.terms[static_cast<std::size_t>(t)];
         std::string text = tensor(term.tensor);
-        if (term.norm >= 0) text = "bn(" + text + ")";
+        if (term.norm >= 0) text = std::string{"bn("}.append(text).append(")");
         value += (t > 0 ? " + " : "") + scaled(term.factor, text);
     }
     if (step.kind != StepKind::pointwise) value = std::string{name_of(step.kind)} + (value.empty() ? "" : " " + value);
-    if (step.folded_norm >= 0) value = "bn(" + value + ")";
+    if (step.folded_norm >= 0) value = std::string{"bn("}.append(value).append(")");
     if (step.kind == StepKind::convolution) value = scaled(step.factor, value);
     if (step.residual >= 0) value += " + " + tensor(step.residual);
     if (step.relu) value = "relu(" + value + ")";

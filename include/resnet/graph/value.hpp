@@ -40,6 +40,8 @@ private:
 // Named constraints: the compiler prints them, with both numbers, at the user's own line.
 template <int Got, int Expected>
 concept input_channels_match = Got == Expected;
+template <class X>
+concept input_is_pooled_or_flattened = requires { X::features; };
 template <int Got, int Expected>
 concept input_features_match = Got == Expected;
 template <int Left, int Right>
