@@ -2,8 +2,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <map>
 #include <mutex>
-#include <set>
 #include <thread>
 #include <vector>
 
@@ -52,6 +53,22 @@ TEST_CASE("for_each_chunk: calls at the same time have different slots below the
             });
         CHECK(shared == 0);
         CHECK(beyond == 0);
+    });
+}
+
+TEST_CASE(
+    "for_each_chunk: each slot begins with its own part of the chunks, so that it finds its data in its caches again") {
+    with_threads(4, [] {
+        std::mutex mutex;
+        std::condition_variable all_here;
+        std::map<int, Index> first;
+        for_each_chunk(100, 4, [&](Index chunk, int slot) {
+            std::unique_lock lock{mutex};
+            first.try_emplace(slot, chunk);
+            all_here.notify_all();
+            all_here.wait_for(lock, std::chrono::seconds{10}, [&] { return first.size() == 4; });
+        });
+        CHECK(first == std::map<int, Index>{{0, 0}, {1, 25}, {2, 50}, {3, 75}});
     });
 }
 

@@ -72,6 +72,17 @@ TEST_CASE("fuse: a convolution that two read is one tensor, and no epilogue chan
     CHECK(fused<With<twice>>(Mode::training) == "t0 = input\nt1 = convolution t0, moments\nt2 = relu(bn(t1) + t1)\n");
 }
 
+TEST_CASE("fuse: a normalised or rectified value that two read is computed once") {
+    constexpr auto block = [](auto x, const auto& a, const auto& b, const auto& bn) {
+        const auto y = relu(bn(a(x)));
+        return b(y) + y;
+    };
+    CHECK(fused<With<block>>(Mode::training) ==
+          "t0 = input\nt1 = convolution t0, moments\nt2 = relu(bn(t1))\nt3 = convolution t2\nt4 = t3 + t2\n");
+    CHECK(fused<With<block>>(Mode::inference) ==
+          "t0 = input\nt1 = relu(bn(convolution t0))\nt2 = convolution t1 + t1\n");
+}
+
 TEST_CASE("fuse: nothing is folded behind a relu") {
     constexpr auto behind = [](auto x, const auto& a, const auto&, const auto& bn) { return bn(relu(a(x))); };
     CHECK(fused<With<behind>>(Mode::inference) == "t0 = input\nt1 = relu(convolution t0)\nt2 = bn(t1)\n");

@@ -137,3 +137,9 @@ TEST_CASE("trace: names follow the member list, and a layer used twice has one s
     CHECK(layers[3] == layers[5]);
     CHECK(layers[3] != layers[4]);
 }
+
+TEST_CASE("trace: the member list is split at its commas, whatever spaces are around them") {
+    CHECK(detail::nth_name("a,b ,\n c", 0) == "a");
+    CHECK(detail::nth_name("a,b ,\n c", 1) == "b");
+    CHECK(detail::nth_name("a,b ,\n c", 2) == "c");
+}
