@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
-"""The safetensors format as its Python package has it, against ours.
+"""The safetensors format as its Python package has it, and weights as PyTorch has them, against ours.
 
-    check_with_python.py           PyTorch finds in fixtures/ours.safetensors what it finds in fixtures/python.safetensors
-    check_with_python.py --make    writes fixtures/python.safetensors anew
+    check_with_python.py           reads our files in fixtures: tensors, weights and logits are those of Python's files
+    check_with_python.py --make    writes Python's files anew
 
-tests/io/safetensors.cpp checks that our writer gives ours.safetensors, to the byte, and that our reader understands
-python.safetensors. Made with safetensors 0.8.0 and PyTorch 2.15.0:  pip install safetensors torch numpy
+    python.safetensors          tensors of every type, written by Python
+    ours.safetensors            the same, written by us: tests/io/safetensors.cpp gets it to the byte
+    network.safetensors         the state_dict of a small network in PyTorch
+    network_ours.safetensors    the same, written by us: tests/io/weights.cpp gets it to the byte
+    network_logits.safetensors  images, [2][3][8][8], already normalised, and the network's logits for them
+
+Made with safetensors 0.8.0 and PyTorch 2.15.0:  pip install safetensors torch numpy
 """
 import pathlib
 import sys
@@ -17,7 +22,30 @@ from safetensors.torch import load_file, save_file
 folder = pathlib.Path(__file__).parent / "fixtures"
 
 
+class Network(torch.nn.Module):
+    """The one of tests/io/weights.cpp."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = torch.nn.Conv2d(3, 4, 3, stride=2, padding=1)
+        self.bn1 = torch.nn.BatchNorm2d(4)
+        self.fc = torch.nn.Linear(4, 5)
+
+    def forward(self, x):
+        return self.fc(torch.relu(self.bn1(self.conv1(x))).mean((2, 3)))
+
+
 def make():
+    make_tensors()
+    torch.manual_seed(1)
+    network, images = Network(), torch.randn(2, 3, 8, 8)
+    network(torch.randn(16, 3, 8, 8))  # running statistics and num_batches_tracked
+    save_file(network.state_dict(), folder / "network.safetensors")
+    logits = network.eval()(images).detach()
+    save_file({"images": images, "logits": logits}, folder / "network_logits.safetensors")
+
+
+def make_tensors():
     t = torch.tensor
     tensors = {
         "conv.weight": t([1, -2, 0.5, float("inf"), -0.0, 1e-45]).reshape(2, 1, 3),
@@ -48,6 +76,16 @@ def crc32c(content):
 
 
 def check():
+    check_tensors()
+    expected = load_file(folder / "network_logits.safetensors")
+    network = Network()
+    network.load_state_dict(load_file(folder / "network_ours.safetensors"), strict=True)
+    difference = (network.eval()(expected["images"]) - expected["logits"]).abs().max().item()
+    assert difference < 1e-6, difference
+    print("PyTorch takes our weights; its logits agree")
+
+
+def check_tensors():
     theirs, ours = load_file(folder / "python.safetensors"), load_file(folder / "ours.safetensors")
     assert theirs.keys() == ours.keys(), (theirs.keys(), ours.keys())
     for name, tensor in theirs.items():

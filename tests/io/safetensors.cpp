@@ -44,6 +44,7 @@ std::vector<std::uint8_t> foreign_file(std::string_view header, std::size_t data
 /// The message of the FormatError for a file of these bytes, without the file's name; empty where it is accepted.
 std::string defect(const TemporaryFolder& folder, std::span<const std::uint8_t> bytes) {
     const auto path = folder.path() / "file";
+    std::filesystem::remove(path);  // writing over a file makes some file systems wait for the disk
     write_file(path, bytes);
     const std::string message = message_of<FormatError>([&] { TensorFile{path}; });
     return message.empty() ? message : message.substr(path.string().size());

@@ -41,6 +41,7 @@ TEST_CASE("tensor type: each has the name of safetensors and is found by it") {
         CHECK(name(type) == names[i]);
         CHECK(tensor_type(names[i]) == type);
         CHECK(element_bytes(type) == bytes[i]);
+        CHECK(is_floating_point(type) == (names[i].find('F') != std::string::npos));
     }
     for (const char* const unknown : {"", "F8", "f32", "F32 ", "BOOL"}) CHECK_FALSE(tensor_type(unknown).has_value());
 }

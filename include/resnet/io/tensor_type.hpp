@@ -17,6 +17,7 @@
 
 namespace resnet::inline v0 {
 
+/// Floating-point types first, then signed, then unsigned integers; the longest of each kind first.
 enum class TensorType : std::uint8_t { f64, f32, f16, bf16, i64, i32, i16, i8, u64, u32, u16, u8 };
 
 /// As safetensors spells it: "F32".
@@ -24,6 +25,7 @@ constexpr std::string_view name(TensorType type);
 /// The type of that name; none where no type has it.
 constexpr std::optional<TensorType> tensor_type(std::string_view name);
 constexpr Index element_bytes(TensorType type);
+constexpr bool is_floating_point(TensorType type) { return type <= TensorType::bf16; }
 
 /// The type that holds a C++ type's values as they are.
 template <class T>

@@ -1,0 +1,308 @@
+#include <doctest/doctest.h>
+#include <signal.h>      // raise
+#include <sys/ptrace.h>  // to stop a save at each system call
+#include <sys/wait.h>
+
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <resnet/io/weights.hpp>
+#include <resnet/layers.hpp>
+
+#include "../data/temporary_folder.hpp"
+#include "../support/engine.hpp"
+
+using namespace resnet;
+
+namespace {
+
+const std::filesystem::path fixtures = std::filesystem::path{__FILE__}.parent_path() / "fixtures";
+
+/// The network of check_with_python.py.
+template <int Classes>
+struct Network {
+    static constexpr Extent image{8, 8};
+    static constexpr int classes = Classes;
+
+    Conv2d<3, 4, k3, 2> conv1;
+    BatchNorm2d<4> bn1;
+    Linear<4, Classes> fc;
+
+    constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(relu(bn1(conv1(x))))); }
+    RESNET_MEMBERS(conv1, bn1, fc)
+};
+using Net = Model<Network<5>>;
+
+/// A model of which every number is its own.
+Net trained() {
+    Net model{Seed{1}, {.mean = {0.1f, 0.2f, 1 / 3.0f}, .standard_deviation = {0.4f, 1e-10f, 12345678}}};
+    model.set_parameter("bn1.running_mean", std::vector{0.5f, -0.5f, 1.5f, 2.5f});
+    model.set_parameter("bn1.running_var", std::vector{0.25f, 2.0f, 3.0f, 4.0f});
+    model.weights().counters()[0] = (1ll << 53) + 1;  // no float, and no double, holds it
+    return model;
+}
+
+std::vector<std::uint8_t> content(const std::filesystem::path& path) {
+    std::vector<std::uint8_t> bytes(std::filesystem::file_size(path));
+    detail::InputFile file{path, "a file"};
+    REQUIRE(file.read(bytes) == bytes.size());
+    return bytes;
+}
+
+/// The tensors of a file, to be changed and written anew.
+struct Draft {
+    explicit Draft(const std::filesystem::path& path)
+        : file{path},
+          tensors{file.tensors().begin(), file.tensors().end()},
+          metadata{file.metadata()} {
+        for (const char* const key : {"format", "format_version", "checksum"}) metadata.erase(key);
+    }
+
+    TensorRecord& operator[](std::string_view name) { return *std::ranges::find(tensors, name, &TensorRecord::name); }
+    void remove(std::string_view name) {
+        std::erase_if(tensors, [&](const TensorRecord& tensor) { return tensor.name == name; });
+    }
+
+    TensorFile file;
+    std::vector<TensorRecord> tensors;
+    Metadata metadata;
+};
+
+/// Saves a model, lets `change` edit the file, and loads it into another model; if that fails it has to be as it was.
+template <class E = FormatError>
+std::string refusal(auto&& change, const LoadOptions& options = {}) {
+    const TemporaryFolder folder;
+    const auto saved = folder.path() / "saved", edited = folder.path() / "edited";
+    save(trained(), saved);
+    Draft draft{saved};
+    change(draft);
+    write_tensor_file(edited, draft.tensors, draft.metadata);
+    Net model{Seed{2}};
+    const Net before = model;
+    const std::string message = message_of<E>([&] { load(model, edited, options); });
+    if (!message.empty()) CHECK(model == before);
+    return message.starts_with(edited.string()) ? message.substr(edited.string().size()) : message;
+}
+
+}  // namespace
+
+TEST_CASE("weights: what was saved is loaded, to the bit: parameters, statistics, counters and the normalisation") {
+    const TemporaryFolder folder;
+    const Net model = trained();
+    save(model, folder.path() / "model");
+    Net loaded{Seed{2}};
+    load(loaded, folder.path() / "model");
+    CHECK(loaded == model);
+    CHECK(loaded.normalization() == model.normalization());
+    save(loaded, folder.path() / "again");
+    CHECK(content(folder.path() / "again") == content(folder.path() / "model"));
+}
+
+TEST_CASE("weights: a model in double is saved in double, and each reads the other's file") {
+    const TemporaryFolder folder;
+    Model<Network<5>, double> fine{Seed{3}};
+    save(fine, folder.path() / "fine");
+    CHECK(TensorFile{folder.path() / "fine"}.find("fc.weight")->type == TensorType::f64);
+    Model<Network<5>, double> same{Seed{4}};
+    load(same, folder.path() / "fine");
+    CHECK(same == fine);
+    Net coarse{Seed{4}};
+    load(coarse, folder.path() / "fine");
+    CHECK(coarse.parameter("fc.weight")[7] == static_cast<float>(fine.parameter("fc.weight")[7]));
+}
+
+TEST_CASE("weights: a file has PyTorch's names, shapes and order of elements") {
+    const TemporaryFolder folder;
+    const Net model = trained();
+    save(model, folder.path() / "model");
+    const TensorFile file{folder.path() / "model"};
+    std::string list;
+    for (const TensorRecord& tensor : file.tensors()) {
+        list += tensor.name + ' ' + std::string{name(tensor.type)} + ' ' + detail::shape_text(tensor.shape) + '\n';
+    }
+    CHECK(list ==
+          "bn1.num_batches_tracked I64 []\n"
+          "conv1.weight F32 [4, 3, 3, 3]\n"
+          "conv1.bias F32 [4]\n"
+          "bn1.weight F32 [4]\n"
+          "bn1.bias F32 [4]\n"
+          "bn1.running_mean F32 [4]\n"
+          "bn1.running_var F32 [4]\n"
+          "fc.weight F32 [5, 4]\n"
+          "fc.bias F32 [5]\n");
+    CHECK(file.read<float>("conv1.weight") == model.parameter("conv1.weight"));
+}
+
+TEST_CASE("weights: a file of PyTorch's gives PyTorch's logits, and is written as check_with_python.py reads it") {
+    Net model{Seed{1}};
+    load(model, fixtures / "network.safetensors");
+    const TensorFile expected{fixtures / "network_logits.safetensors"};
+    const auto images = expected.read<float>("images"), logits = expected.read<float>("logits");
+    const Classifier classify{model};
+    const auto found = classify(nchw(images.data(), 2, {8, 8}));
+    REQUIRE(found.values().size() == logits.size());
+    for (std::size_t i = 0; i < logits.size(); ++i) CHECK(std::abs(found.values()[i] - logits[i]) < 1e-5f);
+
+    const TemporaryFolder folder;
+    save(model, folder.path() / "ours");
+    CHECK(content(folder.path() / "ours") == content(fixtures / "network_ours.safetensors"));
+}
+
+TEST_CASE("weights: a file that does not fit is refused with all that is missing, unexpected or different") {
+    CHECK(refusal([](Draft&) {}).empty());
+    CHECK(refusal([](Draft& draft) { draft.remove("fc.bias"); }) ==
+          ": expected the weights of this network, found 1 missing: fc.bias");
+    CHECK(refusal([](Draft& draft) { draft["fc.bias"].name = "head.bias"; }) ==
+          ": expected the weights of this network, found 1 missing: fc.bias; 1 unexpected: head.bias");
+    CHECK(refusal([](Draft& draft) {
+              for (TensorRecord& tensor : draft.tensors) tensor.name = "module." + tensor.name;
+          }) ==
+          ": expected the weights of this network, found 8 missing: conv1.weight, conv1.bias, bn1.weight, bn1.bias, "
+          "bn1.running_mean, bn1.running_var, fc.weight, fc.bias; 9 unexpected: module.bn1.num_batches_tracked, "
+          "module.conv1.weight, module.conv1.bias, module.bn1.weight, module.bn1.bias, module.bn1.running_mean, "
+          "module.bn1.running_var, module.fc.weight, module.fc.bias");
+    CHECK(refusal([](Draft& draft) {
+              draft["conv1.weight"].shape = {4, 27};
+              draft["fc.weight"].shape = {4, 5};
+              draft["bn1.num_batches_tracked"].shape = {1};
+          }) ==
+          ": expected the weights of this network, found 3 different: conv1.weight [4, 27] instead of [4, 3, 3, 3], "
+          "bn1.num_batches_tracked [1] instead of [], fc.weight [4, 5] instead of [5, 4]");
+    CHECK(refusal([](Draft& draft) {
+              draft["fc.bias"].type = TensorType::i32;
+              draft["bn1.num_batches_tracked"].type = TensorType::f64;
+          }) ==
+          ": expected the weights of this network, found 2 different: bn1.num_batches_tracked F64 instead of an "
+          "integer, fc.bias I32 instead of a float");
+    CHECK(refusal([](Draft& draft) {
+              static const std::vector<std::uint64_t> too_many{1ull << 63};
+              draft["bn1.num_batches_tracked"] = tensor_record("bn1.num_batches_tracked", {}, too_many);
+          }).starts_with(": bn1.num_batches_tracked: expected values of the type I64"));
+}
+
+TEST_CASE("weights: num_batches_tracked may be missing, as in PyTorch, and then stays as it is") {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "model";
+    save(trained(), path);
+    Draft draft{path};
+    draft.remove("bn1.num_batches_tracked");
+    write_tensor_file(folder.path() / "without", draft.tensors);
+    Net model{Seed{2}};
+    model.weights().counters()[0] = 7;
+    load(model, folder.path() / "without");
+    CHECK(model.weights().counters()[0] == 7);
+    CHECK(model.parameter("fc.bias") == trained().parameter("fc.bias"));
+}
+
+TEST_CASE("weights: half precision is taken") {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "model";
+    save(trained(), path);
+    Draft draft{path};
+    const std::vector<std::uint16_t> half{0x3C00, 0xC000, 0x3800, 0, 0x0001}, brain{0x3F80, 0xC000, 0x3F00, 0};
+    draft["fc.bias"] = {"fc.bias", TensorType::f16, {5}, std::as_bytes(std::span{half})};
+    draft["conv1.bias"] = {"conv1.bias", TensorType::bf16, {4}, std::as_bytes(std::span{brain})};
+    write_tensor_file(folder.path() / "half", draft.tensors);
+    Net model{Seed{2}};
+    load(model, folder.path() / "half");
+    CHECK(model.parameter("fc.bias") == std::vector{1.0f, -2.0f, 0.5f, 0.0f, 0x1p-24f});
+    CHECK(model.parameter("conv1.bias") == std::vector{1.0f, -2.0f, 0.5f, 0.0f});
+}
+
+TEST_CASE("weights: fine-tuning loads all but what a pattern names, for another number of classes") {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "model";
+    save(trained(), path);
+    Model<Network<2>> model{Seed{2}};
+    const auto head = model.parameter("fc.weight");
+    CHECK(message_of<FormatError>([&] {
+              load(model, path);
+          }).ends_with("found 2 different: fc.weight [5, 4] instead of [2, 4], fc.bias [5] instead of [2]"));
+    load(model, path, {.skip = {"fc.*"}});
+    CHECK(model.parameter("conv1.weight") == trained().parameter("conv1.weight"));
+    CHECK(model.parameter("bn1.running_mean") == trained().parameter("bn1.running_mean"));
+    CHECK(model.parameter("fc.weight") == head);
+}
+
+TEST_CASE("weights: a pattern also names what a file lacks or has too much; one that names nothing is a mistake") {
+    const auto rename = [](Draft& draft) { draft["fc.bias"].name = "head.bias"; };
+    CHECK(refusal(rename, {.skip = {"fc.bias", "head.*"}}).empty());
+    CHECK(refusal(rename, {.skip = {"*bias"}}).empty());
+    CHECK(refusal(rename, {.skip = {"head.*"}}) == ": expected the weights of this network, found 1 missing: fc.bias");
+    CHECK(refusal<Error>([](Draft&) {}, {.skip = {"fc*", "haed.*"}}) ==
+          "load: expected a pattern that matches the name of a weight, found haed.*");
+}
+
+TEST_CASE("weights: a normalisation that is none is refused; a file that is not ours has none") {
+    const std::string expected = ": normalization.mean: expected three numbers, found ";
+    for (const char* const text : {"", "1 2", "1 2 3 4", "1 2 x", "1 2 3 ", "nan 1 2", "1e99 1 2", "1,2,3"}) {
+        const std::string message = refusal([&](Draft& draft) { draft.metadata["normalization.mean"] = text; });
+        CHECK(message.starts_with(expected));
+    }
+    Net model{Seed{1}, {.mean = {1, 2, 3}}};
+    load(model, fixtures / "network.safetensors");
+    CHECK(model.normalization().mean == std::array<float, 3>{1, 2, 3});
+}
+
+TEST_CASE("weights: a damaged or missing file leaves the model as it was") {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "damaged";
+    save(trained(), folder.path() / "model");
+    Net model{Seed{2}};
+    const Net before = model;
+    const auto bytes = content(folder.path() / "model");
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        auto damaged = bytes;
+        damaged[i] ^= static_cast<std::uint8_t>(1 << i % 8);
+        for (const std::span<const std::uint8_t> broken : {std::span{damaged}, std::span{damaged}.first(i)}) {
+            std::filesystem::remove(path);  // writing over a file makes some file systems wait for the disk
+            write_file(path, broken);
+            CHECK_THROWS_AS(load(model, path), FormatError);
+        }
+    }
+    CHECK_THROWS_AS(load(model, folder.path() / "missing"), FileError);
+    CHECK(model == before);
+}
+
+TEST_CASE("weights: killed at any system call of a save, the old file or the new one is left whole") {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "model";
+    const Net old_model{Seed{1}}, new_model{Seed{2}};
+    int old_files = 0, new_files = 0;
+    bool finished = false;
+    for (int stop = 1; !finished; ++stop) {  // twice a call: before it and after it
+        CAPTURE(stop);
+        if (old_files == 0 || new_files > 0) save(old_model, path);
+        const pid_t child = ::fork();
+        REQUIRE(child >= 0);
+        if (child == 0) {
+            if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(3);
+            ::raise(SIGSTOP);
+            save(new_model, path);
+            ::_exit(0);
+        }
+        int status = 0;
+        REQUIRE(::waitpid(child, &status, 0) == child);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 3) {
+            MESSAGE("processes can't be traced here: nothing was checked");
+            return;
+        }
+        for (int i = 0; i < stop && WIFSTOPPED(status); ++i) {
+            ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
+            REQUIRE(::waitpid(child, &status, 0) == child);
+        }
+        finished = WIFEXITED(status);
+        if (!finished) {
+            ::kill(child, SIGKILL);
+            REQUIRE(::waitpid(child, &status, 0) == child);
+        }
+        Net left{Seed{3}};
+        load(left, path);
+        CHECK((left == old_model || left == new_model));
+        ++(left == old_model ? old_files : new_files);
+    }
+    CHECK(old_files > 20);  // open, write, fsync, close, rename and more, twice each
+    CHECK(new_files > 2);
+}
