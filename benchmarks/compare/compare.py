@@ -71,18 +71,13 @@ class Contestant:
         program = [options.worker] if name == OURS else [sys.executable, HERE / PYTHON_WORKERS[name]]
         environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads))
         if options.isa:  # ONNX Runtime has no such switch
-            capability = {"avx2": "avx2", "avx512": "avx512"}[options.isa]
-            environment.update(
-                RESNET_ISA=options.isa, ONEDNN_MAX_CPU_ISA=f"{options.isa}{'_core' if options.isa == 'avx512' else ''}".upper(),
-                ATEN_CPU_CAPABILITY=capability,
-            )
+            environment.update(RESNET_ISA=options.isa, ATEN_CPU_CAPABILITY=options.isa, ONEDNN_MAX_CPU_ISA=options.isa.upper())
         self.log = open(options.logs / f"{row.name.replace('/', '-')}-{name.replace(' ', '')}-{setting}.log", "w")
         self.process = subprocess.Popen(
             [*program, "--case", case, "--work", row.work, "--threads", str(options.threads), "--setting", setting],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1, env=environment,
             start_new_session=True,  # so that a signal reaches its helpers too
         )
-        self.version = self.answer().removeprefix("ready ")
 
     def answer(self):
         line = self.process.stdout.readline()
@@ -98,7 +93,8 @@ class Contestant:
         return float(self.ask(f"run {count}"))
 
     def prepare(self, case, options):
-        """Compares the logits, warms up, and finds how many batches fill the time of a round."""
+        """Waits for the worker, compares its logits, warms up, and finds how many batches fill the time of a round."""
+        self.version = self.answer().removeprefix("ready ")
         path = options.logs / "logits"
         self.ask(f"logits {path}")
         reference = np.fromfile(pathlib.Path(case) / self.row.work, np.float64).reshape(-1, options.classes)
@@ -112,34 +108,28 @@ class Contestant:
         os.killpg(self.process.pid, which)
 
     def end(self):
-        self.signal(signal.SIGCONT)
-        self.process.stdin.close()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
+        if self.process.poll() is None:
             self.signal(signal.SIGKILL)
             self.process.wait()
         self.log.close()
 
 
-def start(row, case, options):
-    contestants = []
+def start(row, case, options, contestants):
+    """Fills `contestants`, so that the caller can end those that run, whatever happens here."""
     for name, setting in settings(row):
         if name in options.without:
             continue
         print(f"  {row.name}: {name}, {setting}", file=sys.stderr)
-        contestant = None
+        contestant = Contestant(name, setting, case, row, options)
+        contestants.append(contestant)
         try:
-            contestant = Contestant(name, setting, case, row, options)
             contestant.prepare(case, options)
-        except (RuntimeError, BrokenPipeError, ValueError) as error:  # a rival's setting may fail; ours may not
+            contestant.signal(signal.SIGSTOP)
+        except (RuntimeError, BrokenPipeError) as error:  # a rival's setting may fail; ours may not
             if name == OURS:
                 raise
             print(f"  left out: {error}", file=sys.stderr)
-            continue
-        contestant.signal(signal.SIGSTOP)
-        contestants.append(contestant)
-    return contestants
+            contestants.pop().end()
 
 
 def measure(contestants, options, record):
@@ -168,13 +158,13 @@ def quartiles(values):
 
 def compare(row, case, options, record):
     """The row of the table, and whether it passed."""
-    contestants = start(row, case, options)
+    contestants = []
     try:
+        start(row, case, options, contestants)
         rounds = measure(contestants, options, record)
     finally:
         for contestant in contestants:
             contestant.end()
-    options.versions.update(contestant.version for contestant in contestants)
     ours, rivals = contestants[0], contestants[1:]
     if not rivals:
         raise RuntimeError(f"{row.name}: no rival ran")
@@ -227,7 +217,7 @@ def parse():
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.5, help="that each contestant runs in a round")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--isa", choices=("avx2", "avx512"), help="hold all contestants to these instructions; ONNX Runtime can't be held")
+    parser.add_argument("--isa", choices=("avx2",), help="hold all contestants to these instructions; ONNX Runtime can't be held")
     parser.add_argument("--without", nargs="*", default=[], choices=list(PYTHON_WORKERS), help="rivals to leave out")
     parser.add_argument("--worker", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
@@ -236,12 +226,12 @@ def parse():
 
 def main():
     options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # through the finally that ends the contestants
     rows = [row for row in ROWS if any(part in row.name for part in options.rows)]
     if not rows:
         sys.exit("no such row; there are " + ", ".join(row.name for row in ROWS))
     options.logs = options.build / "logs"
     options.logs.mkdir(parents=True, exist_ok=True)
-    options.versions = set()
 
     now = datetime.datetime.now()
     print(f"{cpu_model()}, {os.cpu_count()} processors; {options.threads} threads; {options.isa or 'all'} instructions; {now:%Y-%m-%d}")
