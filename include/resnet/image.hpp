@@ -186,6 +186,16 @@ inline void check_jpeg(std::span<const std::byte> bytes, const std::string& name
     }
 }
 
+/// FormatError where stb_image must not see these bytes.
+inline void check_encoded_image(std::span<const std::byte> bytes, const std::string& name) {
+    const auto starts_with = [&](std::initializer_list<int> start) {
+        return std::ranges::equal(bytes.first(std::min(bytes.size(), start.size())), start, {},
+                                  [](std::byte byte) { return std::to_integer<int>(byte); });
+    };
+    if (starts_with({0xFF, 0xD8})) check_jpeg(bytes, name);
+    else if (!starts_with({0x89, 'P', 'N', 'G'})) throw FormatError(name, "a PNG or JPEG image", "another file");
+}
+
 }  // namespace detail
 
 Image decode_image(std::span<const std::byte> bytes, const std::string& name) {
@@ -195,13 +205,7 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& name) {
     const auto* const data = reinterpret_cast<const stbi_uc*>(bytes.data());
     const int size = static_cast<int>(bytes.size());
     const auto reason = [] { return std::string{stbi_failure_reason() ? stbi_failure_reason() : "nothing known"}; };
-    const auto starts_with = [&](std::initializer_list<int> start) {
-        return std::ranges::equal(bytes.first(std::min(bytes.size(), start.size())), start, {},
-                                  [](std::byte byte) { return std::to_integer<int>(byte); });
-    };
-    const bool is_jpeg = starts_with({0xFF, 0xD8});
-    if (!is_jpeg && !starts_with({0x89, 'P', 'N', 'G'})) throw FormatError(name, "a PNG or JPEG image", "another file");
-    if (is_jpeg) detail::check_jpeg(bytes, name);
+    detail::check_encoded_image(bytes, name);
     Extent extent;
     int channels = 0;
     if (!stbi_info_from_memory(data, size, &extent.width, &extent.height, &channels)) {
