@@ -13,6 +13,7 @@
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
 #include <resnet/core/image_view.hpp>
+#include <resnet/core/text.hpp>
 
 namespace resnet::inline v0 {
 
@@ -64,8 +65,8 @@ private:
         for (Index i = 0; i < size(); ++i) {
             const int label = labels_[static_cast<std::size_t>(i)];
             if (label >= std::ssize(classes_)) {
-                throw Error("Dataset, label " + std::to_string(i),
-                            "an index into " + std::to_string(classes_.size()) + " classes", std::to_string(label));
+                throw Error(detail::text("Dataset, label ", i),
+                            detail::text("an index into ", classes_.size(), " classes"), std::to_string(label));
             }
         }
     }

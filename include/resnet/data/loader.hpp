@@ -23,6 +23,7 @@
 #include <resnet/core/extent.hpp>
 #include <resnet/core/image_view.hpp>
 #include <resnet/core/random.hpp>
+#include <resnet/core/text.hpp>
 #include <resnet/data/dataset.hpp>
 
 namespace resnet::inline v0 {
@@ -191,7 +192,7 @@ inline Loader::Loader(const Dataset& data, LoaderOptions options) : data_{&data}
     if (options_.batch < 1) throw Error("Loader", "a batch of at least 1 image", std::to_string(options_.batch));
     if (options_.ahead < 1) throw Error("Loader", "at least 1 batch ahead", std::to_string(options_.ahead));
     if (batches() < 1) {
-        throw Error("Loader", "at least one batch of " + std::to_string(options_.batch) + " images",
+        throw Error("Loader", detail::text("at least one batch of ", options_.batch, " images"),
                     std::to_string(data.size()) + " images",
                     options_.drop_last ? "drop_last leaves out what is not full" : "");
     }
@@ -218,7 +219,7 @@ inline Loader::Epoch::Epoch(const Loader& loader, std::uint32_t epoch, Index fir
       taken_{first_batch},
       freed_{first_batch} {
     if (first_batch < 0 || first_batch > loader.batches()) {
-        throw Error("Loader::epoch", "a first batch of 0 to " + std::to_string(loader.batches()),
+        throw Error("Loader::epoch", detail::text("a first batch of 0 to ", loader.batches()),
                     std::to_string(first_batch));
     }
     const auto images = static_cast<std::size_t>(std::min(loader.options_.batch, loader.data_->size()));

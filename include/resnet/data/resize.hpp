@@ -13,6 +13,7 @@
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
 #include <resnet/core/image_view.hpp>
+#include <resnet/core/text.hpp>
 
 namespace resnet::inline v0 {
 
@@ -85,7 +86,7 @@ inline void resize(const ImageView& images, Extent extent, std::span<std::uint8_
         if (e.height < 1 || e.width < 1) throw Error("resize", "extents of at least 1 x 1", detail::describe(e));
     }
     if (std::ssize(output) != images.images * extent.height * row) {
-        throw Error("resize", "an output of " + std::to_string(images.images * extent.height * row) + " bytes",
+        throw Error("resize", detail::text("an output of ", images.images * extent.height * row, " bytes"),
                     std::to_string(output.size()));
     }
     const detail::ResizeAxis across{images.extent.width, extent.width}, down{images.extent.height, extent.height};

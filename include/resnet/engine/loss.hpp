@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include <resnet/core/text.hpp>
 #include <resnet/engine/run.hpp>
 
 namespace resnet::inline v0 {
@@ -33,12 +34,12 @@ inline void check_targets(const Targets& targets, Index images, int classes) {
     if (targets.second_labels.size() != targets.weights.size() ||
         (!targets.weights.empty() && targets.weights.size() != targets.labels.size()))
         throw Error("targets", "as many second labels and weights as labels",
-                    std::to_string(targets.second_labels.size()) + " and " + std::to_string(targets.weights.size()));
+                    detail::text(targets.second_labels.size(), " and ", targets.weights.size()));
     for (const auto& labels : {targets.labels, targets.second_labels})
         for (std::size_t i = 0; i < labels.size(); ++i)
             if (labels[i] >= classes)
-                throw Error("targets", "labels below " + std::to_string(classes),
-                            std::to_string(labels[i]) + " for image " + std::to_string(i));
+                throw Error("targets", detail::text("labels below ", classes),
+                            detail::text(labels[i], " for image ", i));
 }
 
 /// Mean loss over the batch. target = (1 - smoothing) (w onehot(label) + (1 - w) onehot(second)) + smoothing / classes

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <resnet/core/text.hpp>
 #include <resnet/graph/choose.hpp>
 #include <resnet/graph/cost.hpp>
 #include <resnet/graph/lifetime.hpp>
@@ -176,37 +177,32 @@ inline void Plan::place_tensors() {
 }
 
 inline std::string Plan::print() const {
-    std::string text =
-        "instruction set " + std::string{name_of(options_.isa)} + ", blocks of " + std::to_string(block_) + " images\n";
+    using detail::text;
+    std::string table = text("instruction set ", name_of(options_.isa), ", blocks of ", block_, " images\n");
     for (int i = 0; i < size(); ++i) {
         const Step& step = at(program_.steps, i);
         const PlannedStep& planned = at(steps_, i);
-        std::string line = std::to_string(i) + " " + std::string{name_of(step.kind)};
+        std::string line = text(i, " ", name_of(step.kind));
         line.resize(std::max<std::size_t>(line.size(), 28), ' ');
         if (step.layer >= 0) line += graph_.layer_name(step.layer);
         line.resize(std::max<std::size_t>(line.size(), 50), ' ');
         const Tensor& out = tensor(step.output);
-        line += " " + std::to_string(out.extent.height) + "x" + std::to_string(out.extent.width) + "x" +
-                std::to_string(out.channels);
+        line += text(" ", out.extent.height, "x", out.extent.width, "x", out.channels);
         if (detail::is_convolution(step.kind)) {
             const Direction direction = detail::direction_of(step.kind);
-            line += ", " + std::to_string(live_macs(planned.shape)) + " live of " +
-                    std::to_string(macs(planned.shape)) + " macs";
-            line += ", " + std::to_string(planned.pack_elements) + " packed weights, ";
+            line += text(", ", live_macs(planned.shape), " live of ", macs(planned.shape), " macs, ",
+                         planned.pack_elements, " packed weights, ");
             for (const ConvolutionCandidate& candidate : convolution_candidates(direction)) {
                 if (candidate.kernel == planned.kernel) {
                     line += candidate.name;
                     break;
                 }
-                line += "(not " + std::string{candidate.name} + ": " +
-                        std::string{candidate.decline(planned.shape, options_.choice)} + ") ";
+                line += text("(not ", candidate.name, ": ", candidate.decline(planned.shape, options_.choice), ") ");
             }
         }
-        text += line + "\n";
+        table += text(line, "\n");
     }
-    text += std::to_string(arena_) + " elements of activations an image, " + std::to_string(packs_) +
-            " of packed weights\n";
-    return text;
+    return table + text(arena_, " elements of activations an image, ", packs_, " of packed weights\n");
 }
 
 }  // namespace resnet::inline v0

@@ -2,6 +2,7 @@
 // mismatch is a compile error on the line that wrote it; extents are values, checked while tracing.
 #pragma once
 
+#include <resnet/core/text.hpp>
 #include <resnet/graph/graph.hpp>
 
 namespace resnet::inline v0 {
@@ -41,7 +42,9 @@ private:
 template <int Got, int Expected>
 concept input_channels_match = Got == Expected;
 template <class X>
-concept input_is_pooled_or_flattened = requires { X::features; };
+concept input_is_pooled_or_flattened = requires {
+    X::features;
+};
 template <int Got, int Expected>
 concept input_features_match = Got == Expected;
 template <int Left, int Right>
@@ -52,18 +55,16 @@ concept summands_have_equal_channels = Left == Right;
 namespace rules {
 [[noreturn]] inline void image_is_smaller_than_the_window(std::string_view op, Extent image, Window window) {
     throw Error(op,
-                "a map of at least " + std::to_string(window.height - 2 * window.padding) + "x" +
-                    std::to_string(window.width - 2 * window.padding) + " positions",
-                std::to_string(image.height) + "x" + std::to_string(image.width),
-                "the image is too small for this network");
+                detail::text("a map of at least ", window.height - 2 * window.padding, "x",
+                             window.width - 2 * window.padding, " positions"),
+                detail::text(image.height, "x", image.width), "the image is too small for this network");
 }
 [[noreturn]] inline void summands_have_unlike_extents(Extent a, Extent b) {
     throw Error("sum", "two maps of the same extent",
-                std::to_string(a.height) + "x" + std::to_string(a.width) + " and " + std::to_string(b.height) + "x" +
-                    std::to_string(b.width));
+                detail::text(a.height, "x", a.width, " and ", b.height, "x", b.width));
 }
 [[noreturn]] inline void flatten_has_other_features(int expected, Index found) {
-    throw Error("flatten", std::to_string(expected) + " features", std::to_string(found),
+    throw Error("flatten", detail::text(expected, " features"), std::to_string(found),
                 "channels x height x width of the map; it depends on the image's extent");
 }
 [[noreturn]] inline void layer_is_not_a_member() {

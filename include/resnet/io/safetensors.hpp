@@ -24,6 +24,7 @@
 #include <resnet/core/buffer.hpp>
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
+#include <resnet/core/text.hpp>
 #include <resnet/data/input_file.hpp>
 #include <resnet/io/atomic_file.hpp>
 #include <resnet/io/crc32c.hpp>
@@ -57,8 +58,8 @@ struct TensorRecord {
 
 /// The record of values in memory: a vector, array or span, which must outlive it.
 template <std::ranges::contiguous_range Values>
-    requires std::ranges::borrowed_range<Values>
-TensorRecord tensor_record(std::string name, std::vector<Index> shape, Values&& values) {
+requires std::ranges::borrowed_range<Values> TensorRecord tensor_record(std::string name, std::vector<Index> shape,
+                                                                        Values&& values) {
     constexpr TensorType type = tensor_type_of<std::ranges::range_value_t<Values>>();
     return {std::move(name), type, std::move(shape), std::as_bytes(std::span{values})};
 }
@@ -175,7 +176,7 @@ inline SafetensorsPrefix read_prefix(InputFile& file, std::uint64_t file_bytes) 
                           "is it a safetensors file?");
     }
     if (header_bytes > file_bytes - prefix.length.size()) {
-        throw FormatError(file.name(), "a header of " + std::to_string(header_bytes) + " bytes",
+        throw FormatError(file.name(), detail::text("a header of ", header_bytes, " bytes"),
                           std::to_string(file_bytes - prefix.length.size()), "the file is cut off");
     }
     prefix.header.resize(header_bytes);
@@ -261,8 +262,8 @@ void TensorFile::read(std::string_view name, std::span<T> values) const {
         throw FormatError(where, std::to_string(values.size()) + " elements", std::to_string(tensor.count()));
     }
     if (!convert(tensor.type, tensor.bytes, values)) {
-        throw FormatError(where, "values of the type " + std::string{resnet::name(tensor_type_of<T>())},
-                          "others of the type " + std::string{resnet::name(tensor.type)});
+        throw FormatError(where, detail::text("values of the type ", resnet::name(tensor_type_of<T>())),
+                          detail::text("others of the type ", resnet::name(tensor.type)));
     }
 }
 

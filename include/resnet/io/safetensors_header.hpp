@@ -18,6 +18,7 @@
 
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
+#include <resnet/core/text.hpp>
 #include <resnet/io/tensor_type.hpp>
 
 namespace resnet::inline v0::detail {
@@ -69,7 +70,9 @@ public:
     using Json = nlohmann::json;
 
     SafetensorsHeaderParser(std::string_view text, std::uint64_t data_bytes, const std::string& file)
-        : text_{text}, data_bytes_{data_bytes}, file_{file} {}
+        : text_{text},
+          data_bytes_{data_bytes},
+          file_{file} {}
 
     SafetensorsHeader parse() {
         const Json object = parse_object();
@@ -99,7 +102,7 @@ private:
                 return true;
             });
         } catch (const Json::parse_error& error) {
-            throw FormatError(file_, "a header in JSON", "a syntax error at its byte " + std::to_string(error.byte));
+            throw FormatError(file_, "a header in JSON", detail::text("a syntax error at its byte ", error.byte));
         } catch (const Json::out_of_range&) {  // of a number such as 1e999
             throw FormatError(file_, "a header with numbers of 64 bits", "a larger one");
         }
@@ -120,7 +123,8 @@ private:
                 }
                 break;
             }
-            default: break;
+            default:
+                break;
         }
     }
 
@@ -198,8 +202,8 @@ private:
         for (const Tensor& tensor : tensors) {
             if (tensor.begin != end) {
                 throw FormatError(at(tensor.name),
-                                  "data from byte " + std::to_string(end) + ", where the data before it ends",
-                                  "byte " + std::to_string(tensor.begin));
+                                  detail::text("data from byte ", end, ", where the data before it ends"),
+                                  detail::text("byte ", tensor.begin));
             }
             end = tensor.end;
         }
@@ -233,9 +237,9 @@ inline std::string format_safetensors_header(const SafetensorsHeader& header, co
     try {
         if (!header.metadata.empty()) append("__metadata__", header.metadata);
         for (const auto& tensor : header.tensors) {
-            append(tensor.name, {{"dtype", name(tensor.type)},
-                                 {"shape", tensor.shape},
-                                 {"data_offsets", {tensor.begin, tensor.end}}});
+            append(
+                tensor.name,
+                {{"dtype", name(tensor.type)}, {"shape", tensor.shape}, {"data_offsets", {tensor.begin, tensor.end}}});
         }
     } catch (const Json::type_error&) {
         throw Error(file, "names and metadata in UTF-8", "other bytes");
