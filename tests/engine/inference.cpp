@@ -17,6 +17,45 @@ using tests::SmallResNet;
 
 namespace {
 
+/// A convolution whose batch norm is folded into it, with all that can follow.
+struct Folded {
+    static constexpr Extent image{5, 6};
+    Conv2d<3, 20, k3> conv;
+    BatchNorm2d<20> norm;
+    Conv2d<3, 20, k1> shortcut;
+    BatchNorm2d<20, NormOptions{.affine = false}> plain;
+    Linear<20, 4> fc;
+    constexpr auto operator()(Value<3> x) const {
+        const auto b = plain(shortcut(x));
+        return fc(adaptive_avg_pool2d(relu(0.5f * norm(conv(x)) + b)));
+    }
+    RESNET_MEMBERS(conv, norm, shortcut, plain, fc)
+};
+
+/// The same function, but each convolution is read twice, so that nothing can be folded.
+struct Apart {
+    static constexpr Extent image = Folded::image;
+    Conv2d<3, 20, k3> conv;
+    BatchNorm2d<20> norm;
+    Conv2d<3, 20, k1> shortcut;
+    BatchNorm2d<20, NormOptions{.affine = false}> plain;
+    Linear<20, 4> fc;
+    constexpr auto operator()(Value<3> x) const {
+        const auto a = conv(x), b = shortcut(x);
+        return fc(adaptive_avg_pool2d(relu(0.5f * norm(a) + plain(b) + 0.0f * a + 0.0f * b)));
+    }
+    RESNET_MEMBERS(conv, norm, shortcut, plain, fc)
+};
+
+/// Batch norm of the image itself.
+struct NormFirst {
+    static constexpr Extent image{1, 1};
+    BatchNorm2d<3> norm;
+    Linear<3, 3> fc;
+    constexpr auto operator()(Value<3> x) const { return fc(flatten<3>(norm(x))); }
+    RESNET_MEMBERS(norm, fc)
+};
+
 /// A model whose running statistics and affine parameters are not the initial ones.
 template <class Net, class Scalar>
 Model<Net, Scalar> used_model(std::uint64_t seed) {
@@ -121,6 +160,37 @@ TEST_CASE("inference: every kernel and instruction set gives the logits of doubl
     check(std::type_identity<SmallResNet>{});
 }
 
+TEST_CASE("inference: batch norm is gamma (x - running mean) / sqrt(running variance + epsilon) + beta") {
+    auto model = used_model<NormFirst, double>(3);
+    model.set_parameter("fc.weight", std::vector<double>{1, 0, 0, 0, 1, 0, 0, 0, 1});
+    model.set_parameter("fc.bias", std::vector<double>{0, 0, 0});
+    const Classifier<NormFirst, double> classify{model};
+    const Images<NormFirst, double> images{2, 1};
+    const auto logits = classify(images.view);
+    const auto mean = model.parameter("norm.running_mean"), variance = model.parameter("norm.running_var"),
+               gamma = model.parameter("norm.weight"), beta = model.parameter("norm.bias");
+    for (std::size_t i = 0; i < 6; ++i) {
+        const std::size_t c = i % 3;
+        const double expected =
+            gamma[c] * (images.pixels[i] - mean[c]) / std::sqrt(variance[c] + static_cast<double>(1e-5f)) + beta[c];
+        CHECK(std::abs(logits.values()[i] - expected) < 1e-14);
+    }
+}
+
+TEST_CASE("inference: what is folded into a convolution is what it would be apart") {
+    const auto folded = used_model<Folded, double>(4);
+    Model<Apart, double> apart{Seed{1}};
+    for (const StateEntry& entry : folded.state()) apart.set_parameter(entry.name, folded.parameter(entry.name));
+    for (const ChoiceOptions choice : {ChoiceOptions{}, ChoiceOptions{.allow_direct = false}}) {
+        const Classifier<Folded, double> one{folded, {.plan = {.choice = choice}}};
+        const Classifier<Apart, double> other{apart, {.plan = {.choice = choice}}};
+        REQUIRE(one.plan().size() < other.plan().size());
+        const Images<Folded, double> images{5, 1};
+        const auto found = one(images.view), expected = other(images.view);
+        for (std::size_t i = 0; i < 20; ++i) CHECK(std::abs(found.values()[i] - expected.values()[i]) < 1e-14);
+    }
+}
+
 TEST_CASE("inference: one const Classifier gives the same bits to many threads that call it at once") {
     const auto model = used_model<SmallResNet, float>(5);
     const Classifier<SmallResNet> classify{model};
@@ -181,6 +251,19 @@ TEST_CASE("inference: a Classifier is a snapshot, and refresh takes the model's 
     classify.refresh(model);
     const Classifier<SmallResNet> fresh{other};
     CHECK(tests::same_bits(classify(images.view).values(), fresh(images.view).values()));
+}
+
+TEST_CASE("inference: refresh takes the normalisation, too") {
+    auto model = used_model<SmallResNet, float>(5);
+    Classifier<SmallResNet> classify{model};
+    const std::vector<std::uint8_t> pixels(3 * 16 * 16, 100);
+    const auto before = classify(nhwc(pixels.data(), 1, {16, 16}));
+    model.set_normalization({.mean = {0, 0, 0}, .standard_deviation = {1, 1, 1}});
+    classify.refresh(model);
+    const Classifier<SmallResNet> fresh{model};
+    const auto after = classify(nhwc(pixels.data(), 1, {16, 16})), expected = fresh(nhwc(pixels.data(), 1, {16, 16}));
+    CHECK(tests::same_bits(after.values(), expected.values()));
+    CHECK_FALSE(tests::same_bits(after.values(), before.values()));
 }
 
 TEST_CASE("inference: another extent than the usual one is an option") {

@@ -52,6 +52,18 @@ struct Narrow {
     RESNET_MEMBERS(first, second, fc)
 };
 
+/// A batch norm beside a linear layer of the image itself, whose weights a test sets to zero.
+struct TwoHeads {
+    static constexpr Extent image{2, 2};
+    static constexpr int classes = 2;
+    BatchNorm2d<3> norm;
+    Linear<3, 2> fc1, fc2;
+    constexpr auto operator()(Value<3> x) const {
+        return fc1(adaptive_avg_pool2d(norm(x))) + fc2(adaptive_avg_pool2d(x));
+    }
+    RESNET_MEMBERS(norm, fc1, fc2)
+};
+
 template <class Scalar>
 struct Batch {
     std::vector<Scalar> pixels;
@@ -222,6 +234,26 @@ TEST_CASE(
         CHECK_THROWS_AS(trainer.step(nhwc(pixels.data(), 1, {1, 1}), labels), NotFiniteError);
         CHECK(model == copy);
         CHECK(trainer.optimizer().steps() == 0);
+    }
+}
+
+TEST_CASE("training: after a step that threw, statistics and weights go on as if it had not been") {
+    Model<TwoHeads> model{Seed{1}};
+    model.set_parameter("fc2.weight", std::vector<float>(6, 0.0f));
+    Model<TwoHeads> twin = model;
+    Trainer trainer{model, Adam{}}, untouched{twin, Adam{}};
+    const auto batch = Batch<float>::of<TwoHeads>(3, 1);
+    auto huge = batch.pixels;  // the loss is finite, the gradient of fc2 is not
+    for (float& pixel : huge) pixel *= 1e38f;
+    CHECK_THROWS_WITH_AS(trainer.step(nchw(huge.data(), 3, {2, 2}), batch.labels), doctest::Contains("gradient norm"),
+                         NotFiniteError);
+    huge[0] = std::numeric_limits<float>::quiet_NaN();
+    CHECK_THROWS_WITH_AS(trainer.step(nchw(huge.data(), 3, {2, 2}), batch.labels), doctest::Contains("loss"),
+                         NotFiniteError);
+    for (int i = 0; i < 2; ++i) {
+        trainer.step(batch.images, batch.labels);
+        untouched.step(batch.images, batch.labels);
+        CHECK(model == twin);
     }
 }
 
