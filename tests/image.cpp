@@ -233,6 +233,15 @@ TEST_CASE("image: a JPEG file of endless scans is refused") {
     CHECK(defect(bytes) == "photo: expected a JPEG file of at most 500 scans, found more");
 }
 
+TEST_CASE("image: a file of more than 1 GiB is refused before it is read") {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "photo.png";
+    write_file(path, png_header(1, 1));
+    std::filesystem::resize_file(path, (1u << 30) + 1);  // a hole: it takes no room
+    CHECK(message_of<FormatError>([&] { read_image(path); }) ==
+          path.string() + ": expected an image of at most 1 GiB, found 1073741825 bytes");
+}
+
 TEST_CASE("image: results of an impossible size are refused") {
     const Image line{{1, 1000}, Bytes(3000)}, dot{{1, 1}, Bytes(3)};
     CHECK(message_of<Error>([&] { resize_shorter_side(line, 17); }) ==

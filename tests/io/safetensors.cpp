@@ -237,6 +237,16 @@ TEST_CASE("safetensors: a file that can't be read is reported with the system's 
           folder.path().string() + ": expected a safetensors file, found Is a directory");
 }
 
+TEST_CASE("safetensors: a file that ends before its size, as it was cut while it was read, is an error") {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "file";
+    write_file(path, std::vector<std::uint8_t>(5));
+    detail::InputFile file{path, "a file"};
+    std::vector<std::byte> bytes(6);
+    CHECK(message_of<FormatError>([&] { detail::read_exactly(file, bytes); }) ==
+          path.string() + ": expected the number of bytes that the system gave as its size, found its end before that");
+}
+
 TEST_CASE("safetensors: asking for a tensor that is not there, or for another type or number, names it") {
     const TemporaryFolder folder;
     const std::string path = (folder.path() / "file").string();
