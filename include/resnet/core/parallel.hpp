@@ -35,6 +35,12 @@ inline int worker_count() {
 #endif
 }
 
+/// The workers for so much work, counted in numbers that are touched: one where it is over before another has woken up.
+constexpr int workers_for(Index work, int workers) {
+    constexpr Index worth_sharing = Index{1} << 15;  // about 10 microseconds; waking a worker takes 2 to 5
+    return work < worth_sharing ? 1 : workers;
+}
+
 namespace detail {
 
 /// Denormal numbers count as zero while a worker computes (they are up to a hundred times slower); the caller's mode

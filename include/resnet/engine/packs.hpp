@@ -166,7 +166,7 @@ private:
     };
 
     void run_tasks(const auto& weight_of) {
-        const int workers = worker_count();
+        const int workers = workers_for(buffer_.size(), worker_count());
         scratch_.reserve(workers * detail::winograd_pack_scratch);
         for_each_chunk(static_cast<Index>(tasks_.size()), workers, [&](Index chunk, int slot) {
             const Task& task = tasks_[static_cast<std::size_t>(chunk)];

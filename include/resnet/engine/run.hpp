@@ -47,11 +47,9 @@ struct Run {
     /// What a convolution executes over the whole batch, in steps of a vector's sixteen multiplications.
     Index vector_macs(const ConvolutionShape& shape) const { return live_macs(shape) * images() / 16; }
 
-    /// for_each_chunk on the workspace's workers, or on this thread alone where the work, counted in numbers that are
-    /// touched, is over before another thread has woken up.
+    /// for_each_chunk on as many of the workspace's workers as the work is worth.
     void for_each_chunk(Index count, Index work, const auto& f) const {
-        constexpr Index worth_sharing = Index{1} << 15;  // about 10 microseconds; waking a worker takes 2 to 5
-        resnet::for_each_chunk(count, work < worth_sharing ? 1 : workspace.workers(), f);
+        resnet::for_each_chunk(count, workers_for(work, workspace.workers()), f);
     }
 };
 

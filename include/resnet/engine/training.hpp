@@ -176,7 +176,8 @@ private:
     }
 
     double gradient_norm() {
-        for_each_chunk(static_cast<Index>(ranges_.size()), worker_count(), [&](Index chunk, int) {
+        const int workers = workers_for(gradients_.size(), worker_count());
+        for_each_chunk(static_cast<Index>(ranges_.size()), workers, [&](Index chunk, int) {
             const ParameterRange& range = ranges_[static_cast<std::size_t>(chunk)];
             norm_parts_[static_cast<std::size_t>(chunk)] =
                 range.live ? kernels_.sum_of_squares(gradients_.data() + range.offset, range.count) : 0.0;

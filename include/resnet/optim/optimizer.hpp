@@ -70,7 +70,8 @@ public:
                 }
             },
             settings_);
-        for_each_chunk(static_cast<Index>(ranges.size()), worker_count(), [&](Index chunk, int) {
+        const int workers = workers_for(4 * first_.size(), worker_count());
+        for_each_chunk(static_cast<Index>(ranges.size()), workers, [&](Index chunk, int) {
             const ParameterRange& range = ranges[static_cast<std::size_t>(chunk)];
             if (!range.live && job.weight_decay == 0) return;
             UpdateJob<Scalar> part = job;
