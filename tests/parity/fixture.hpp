@@ -102,7 +102,7 @@ inline double difference(const Digest& got, const Digest& want, Index count) {
 
 /// A tensor of the state_dict: a parameter, or a running statistic.
 struct StateTensor {
-    std::string name;
+    std::string name, kind;
     std::vector<Index> shape;
 
     Index count() const {
@@ -110,17 +110,24 @@ struct StateTensor {
         for (const Index size : shape) product *= size;
         return product;
     }
-    bool is_statistic() const { return name.find("running_") != std::string::npos; }
+    bool is_statistic() const { return kind == "mean" || kind == "variance"; }
 
-    /// The range that `fill` of make_fixtures.py draws from: He et al. 2015b for what has a fan-in; batch norm's scale and
-    /// running_var around 1; biases, shifts and running_mean around 0.
-    std::array<double, 2> range() const {
-        if (shape.size() > 1) {
-            const double bound = std::sqrt(6 / static_cast<double>(count() / shape.front()));
-            return {-bound, bound};
-        }
-        if (name.ends_with("weight") || name.ends_with("running_var")) return {0.5, 1.5};
-        return {-0.1, 0.1};
+    /// As `fill` of make_fixtures.py.
+    template <class Scalar>
+    std::vector<Scalar> draw(const resnet::Random& random) const {
+        const double fan_in = static_cast<double>(count() / shape.front());
+        const double bound = kind == "filter"                   ? std::sqrt(6 / fan_in)
+                             : kind == "linear"                 ? std::sqrt(6 / fan_in) / 8
+                             : kind == "bias" || kind == "mean" ? 0.1
+                                                                : 0.5;
+        std::vector<double> values = uniform<double>(random, count(), -bound, bound);
+        if (kind == "scale" || kind == "variance")
+            for (double& value : values) value += 1;
+        if (kind == "shift")
+            for (double& value : values) value += value < 0 ? -2 : 2;
+        std::vector<Scalar> result(values.size());
+        std::ranges::transform(values, result.begin(), [](double value) { return static_cast<Scalar>(value); });
+        return result;
     }
 };
 
@@ -134,7 +141,8 @@ struct Record {
 
 struct Fixture {
     std::string network;
-    std::uint64_t weight_seed = 0, draw = 0;
+    std::uint64_t weight_seed = 0;
+    std::vector<std::uint64_t> draws;  // the seed of the images and targets of each step
     Index images = 0;
     resnet::Extent extent;
     int classes = 0;
@@ -156,8 +164,7 @@ struct Fixture {
     /// The tensor `place` of the state before the first step, in PyTorch's order of elements.
     template <class Scalar>
     std::vector<Scalar> initial(std::size_t place) const {
-        const auto [low, high] = state[place].range();
-        return uniform<Scalar>(numbers(weight_seed, Stream::state, place), state[place].count(), low, high);
+        return state[place].draw<Scalar>(numbers(weight_seed, Stream::state, place));
     }
 
     const Record& record(std::string_view result, std::string_view name) const {
@@ -178,15 +185,16 @@ private:
         in >> key;
         if (key == "network") in >> network;
         else if (key == "weight_seed") in >> weight_seed;
-        else if (key == "draw") in >> draw;
-        else if (key == "kink_margin") return;  // for people
-        else if (key == "images") in >> images >> extent.height >> extent.width;
+        else if (key == "draws") {
+            for (std::uint64_t seed; in >> seed;) draws.push_back(seed);
+            in.clear();
+        } else if (key == "images") in >> images >> extent.height >> extent.width;
         else if (key == "classes") in >> classes;
         else if (key == "label_smoothing") in >> label_smoothing;
         else if (key == "mixed") in >> mixed;
         else if (key == "state") {
             StateTensor tensor;
-            in >> tensor.name;
+            in >> tensor.name >> tensor.kind;
             for (Index size; in >> size;) tensor.shape.push_back(size);
             in.clear();
             state.push_back(std::move(tensor));

@@ -8,8 +8,8 @@ No weight is stored. Weights, images and labels come from the counter formula of
 of each result the file holds its largest value, its L2 norm, its products with four seeded vectors of +-1, and three entries.
 A product with random signs estimates the error's norm, so that a fault anywhere in a tensor shows in every one of them.
 
-A ReLU's kink or a tie in max pooling turns a rounding error into another gradient. The images are therefore drawn anew until
-no value in the first step lies closer to a kink than `Case.margin`; the draw that was taken is written to the file.
+A ReLU's kink or a tie in max pooling turns a rounding error into another gradient: trained in float32, PyTorch itself then
+differs by 1e-2. The images of each step are therefore drawn anew until no value lies closer to a kink than MARGIN; the draws that were taken are written to the file.
 tests/parity/fixture.hpp reads the files and repeats the formulas.
 """
 
@@ -22,7 +22,9 @@ from typing import Callable
 import numpy as np
 import torch
 import torch.nn.functional as F
+from networks import CifarResNet18, ImageNetResNet, ResNet18, batch_norm, f32
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 # ---- the counter formula: Philox4x32-10 (Salmon et al. 2011), as include/resnet/core/random.hpp --------------------------
 
@@ -70,125 +72,30 @@ def signs(count):
     return bit.reshape(PROJECTIONS, -1)[:, :count].astype(np.float64) * 2 - 1
 
 
-# ---- the networks, under the names of their state_dict -----------------------------------------------------------------
+# ---- the small networks; the real ones are in networks.py -------------------------------------------------------------
 
 
-class Kinks:
-    """The smallest distance of a ReLU's input to 0, and of a pooled maximum to the runner-up, since the last reset."""
+class Kinks(TorchFunctionMode):
+    """While active: the smallest distance of a ReLU's input to 0, and of a pooled maximum to the runner-up."""
 
     nearest = math.inf
 
+    def __torch_function__(self, function, types, arguments=(), options=None):
+        if function is F.relu:
+            distance = arguments[0].abs()
+            self.near(distance[distance > 0])  # a pooled window of zeros is exactly zero on both sides, its gradient too
+        elif function is F.max_pool2d:
+            x, size = arguments
+            n, c, _, _ = x.shape
+            padded = F.pad(x, (options["padding"],) * 4, value=-math.inf)
+            windows = F.unfold(padded, size, stride=options["stride"] or size).reshape(n, c, size * size, -1)
+            top = windows.topk(2, dim=2).values
+            gap = top[:, :, 0] - top[:, :, 1]
+            self.near(gap[top[:, :, 0] > 0])  # where all are ReLU's zeros nothing flows back
+        return function(*arguments, **(options or {}))
 
-def relu(x):
-    distance = x.detach().abs()
-    distance = distance[distance > 0]  # a pooled window of zeros is exactly zero on both sides, and its gradient too
-    Kinks.nearest = min(Kinks.nearest, distance.min().item())
-    return F.relu(x)
-
-
-def max_pool(x, size, stride, padding):
-    n, c, h, w = x.shape
-    padded = F.pad(x.detach(), (padding,) * 4, value=-math.inf)
-    top = F.unfold(padded, size, stride=stride).reshape(n, c, size * size, -1).topk(2, dim=2).values
-    gap = top[:, :, 0] - top[:, :, 1]
-    gap = gap[top[:, :, 0] > 0]  # where all are ReLU's zeros nothing flows back
-    Kinks.nearest = min(Kinks.nearest, gap.min().item())
-    return F.max_pool2d(x, size, stride, padding)
-
-
-def f32(value):
-    """Hyper-parameters are floats in the library, whatever the network's scalar."""
-    return float(np.float32(value))
-
-
-def batch_norm(channels, affine=True):
-    return nn.BatchNorm2d(channels, eps=f32(1e-5), momentum=f32(0.1), affine=affine)
-
-
-class ResBlk(nn.Module):
-    def __init__(self, inputs, outputs, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1)
-        self.bn1 = batch_norm(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1)
-        self.bn2 = batch_norm(outputs)
-        self.extra = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride), batch_norm(outputs))
-
-    def forward(self, x):
-        return relu(self.extra(x) + self.bn2(self.conv2(relu(self.bn1(self.conv1(x))))))
-
-
-class ResNet18(nn.Module):
-    """The tutorial's."""
-
-    def __init__(self, classes):
-        super().__init__()
-        self.conv1 = nn.Sequential(nn.Conv2d(3, 64, 3, 3, 0), batch_norm(64))
-        self.blk1, self.blk2 = ResBlk(64, 64, 2), ResBlk(64, 128, 2)
-        self.blk3, self.blk4 = ResBlk(128, 256, 2), ResBlk(256, 512, 2)
-        self.outlayer = nn.Linear(512, classes)
-
-    def forward(self, x):
-        x = self.blk4(self.blk3(self.blk2(self.blk1(relu(self.conv1(x))))))
-        return self.outlayer(F.adaptive_avg_pool2d(x, 1).flatten(1))
-
-
-class BasicBlock(nn.Module):
-    """He et al. 2015, figure 2; `shortcut` is the name that the projection has in the state_dict."""
-
-    def __init__(self, inputs, outputs, stride, shortcut):
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = batch_norm(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = batch_norm(outputs)
-        projects = stride != 1 or inputs != outputs
-        parts = [nn.Conv2d(inputs, outputs, 1, stride, bias=False), batch_norm(outputs)] if projects else []
-        self.add_module(shortcut, nn.Sequential(*parts))
-        self.projection = lambda x: getattr(self, shortcut)(x)
-
-    def forward(self, x):
-        return relu(self.bn2(self.conv2(relu(self.bn1(self.conv1(x))))) + self.projection(x))
-
-
-def stages(net, blocks, shortcut):
-    inputs = 64
-    for stage, (outputs, count) in enumerate(zip((64, 128, 256, 512), blocks)):
-        layer = [BasicBlock(inputs if k == 0 else outputs, outputs, 2 if stage and k == 0 else 1, shortcut) for k in range(count)]
-        net.add_module(f"layer{stage + 1}", nn.Sequential(*layer))
-        inputs = outputs
-
-
-class CifarResNet18(nn.Module):
-    """kuangliu/pytorch-cifar's."""
-
-    def __init__(self, classes):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
-        self.bn1 = batch_norm(64)
-        stages(self, (2, 2, 2, 2), "shortcut")
-        self.linear = nn.Linear(512, classes)
-
-    def forward(self, x):
-        x = relu(self.bn1(self.conv1(x)))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.linear(F.adaptive_avg_pool2d(x, 1).flatten(1))
-
-
-class ImageNetResNet(nn.Module):
-    """torchvision's."""
-
-    def __init__(self, classes, blocks):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = batch_norm(64)
-        stages(self, blocks, "downsample")
-        self.fc = nn.Linear(512, classes)
-
-    def forward(self, x):
-        x = max_pool(relu(self.bn1(self.conv1(x))), 3, 2, 1)
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1))
+    def near(self, distances):
+        self.nearest = min(self.nearest, distances.min().item())
 
 
 class Around(nn.Module):
@@ -205,7 +112,7 @@ class Around(nn.Module):
         self.apply_node = apply or (lambda net, x: net.layer(x))
 
     def forward(self, x):
-        return self.fc(relu(self.apply_node(self, relu(self.stem(x)))).flatten(1))
+        return self.fc(F.relu(self.apply_node(self, F.relu(self.stem(x)))).flatten(1))
 
 
 class Mini(nn.Module):
@@ -220,8 +127,8 @@ class Mini(nn.Module):
         self.fc = nn.Linear(8, 5)
 
     def forward(self, x):
-        x = relu(self.bn1(self.conv1(x)))
-        x = relu(x + self.bn2(self.conv2(x)))
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.relu(x + self.bn2(self.conv2(x)))
         return self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
@@ -239,6 +146,7 @@ OPTIMIZERS = {
 }
 CLIP_NORM = {"clipped": 0.25}
 STEPS = 3
+MARGIN = 2e-5  # the smallest distance to a kink
 
 
 @dataclass
@@ -246,7 +154,6 @@ class Case:
     make: Callable[[], nn.Module]
     images: tuple  # N, H, W
     classes: int = 5
-    margin: float = 1e-4  # the smallest distance to a kink in the first step
     smoothing: float = 0.0
     mixed: bool = False
     optimizers: tuple = ()
@@ -262,10 +169,10 @@ def conv(k, stride, padding, features, bias=True):
 
 BOTH = ("adam", "sgd")
 CASES = {
-    "resnet18": Case(lambda: ResNet18(10), (12, 32, 32), 10, 2e-5, optimizers=BOTH),
-    "cifar_resnet18": Case(lambda: CifarResNet18(10), (3, 16, 16), 10, 2e-5, optimizers=BOTH),
-    "imagenet_resnet18": Case(lambda: ImageNetResNet(12, (2, 2, 2, 2)), (3, 64, 64), 12, 1e-5, optimizers=BOTH),
-    "imagenet_resnet34": Case(lambda: ImageNetResNet(12, (3, 4, 6, 3)), (3, 48, 40), 12, 1e-5, optimizers=BOTH),
+    "resnet18": Case(lambda: ResNet18(10), (12, 32, 32), 10, optimizers=BOTH),
+    "cifar_resnet18": Case(lambda: CifarResNet18(10), (3, 12, 12), 10, optimizers=BOTH),
+    "imagenet_resnet18": Case(lambda: ImageNetResNet(12, (2, 2, 2, 2)), (3, 48, 40), 12, optimizers=BOTH),
+    "imagenet_resnet34": Case(lambda: ImageNetResNet(12, (3, 4, 6, 3)), (2, 34, 34), 12, optimizers=BOTH),
     # One node each, on 11 x 9 maps of six channels; the last number is the fc layer's features.
     "conv_k1": conv(1, 1, 0, 10 * 11 * 9),
     "conv_k1_stride2": conv(1, 2, 0, 10 * 6 * 5),
@@ -280,15 +187,15 @@ CASES = {
     "conv_k7_stride3": conv(7, 3, 1, 10 * 3 * 2),
     "batch_norm": around(lambda: batch_norm(6), 6 * 11 * 9),
     "batch_norm_plain": around(lambda: batch_norm(6, affine=False), 6 * 11 * 9),
-    "max_pool_k2": around(None, 6 * 5 * 4, lambda net, x: max_pool(x, 2, 2, 0)),
-    "max_pool_k3": around(None, 6 * 6 * 5, lambda net, x: max_pool(x, 3, 2, 1)),
+    "max_pool_k2": around(None, 6 * 5 * 4, lambda net, x: F.max_pool2d(x, 2)),
+    "max_pool_k3": around(None, 6 * 6 * 5, lambda net, x: F.max_pool2d(x, 3, 2, 1)),
     "avg_pool_k2": around(None, 6 * 5 * 4, lambda net, x: F.avg_pool2d(x, 2)),
     "avg_pool_k3": around(None, 6 * 5 * 4, lambda net, x: F.avg_pool2d(x, 3, 2)),
     "adaptive_avg_pool": around(None, 6, lambda net, x: F.adaptive_avg_pool2d(x, 1)),
     "residual_sum": around(lambda: nn.Conv2d(6, 6, 3, 1, 1), 6 * 11 * 9, lambda net, x: x + net.layer(x)),
     "scale": around(lambda: nn.Conv2d(6, 6, 3, 1, 1), 6 * 11 * 9, lambda net, x: 0.375 * net.layer(x)),
     "shared_layer": around(
-        lambda: nn.Conv2d(6, 6, 3, 1, 1), 6 * 11 * 9, lambda net, x: net.layer(relu(net.bn(net.layer(x)))), bn=lambda: batch_norm(6)
+        lambda: nn.Conv2d(6, 6, 3, 1, 1), 6 * 11 * 9, lambda net, x: net.layer(F.relu(net.bn(net.layer(x)))), bn=lambda: batch_norm(6)
     ),
     # Every loss and optimizer, on a small network.
     "loss": Case(Mini, (7, 8, 8), optimizers=tuple(OPTIMIZERS)),
@@ -304,14 +211,33 @@ def state(net):
     return {name: tensor for name, tensor in net.state_dict().items() if not name.endswith("num_batches_tracked")}
 
 
+def kinds(net):
+    """Of each tensor of the state: how it is drawn."""
+    result = {}
+    for name, tensor in state(net).items():
+        if tensor.dim() > 1:
+            result[name] = "filter" if tensor.dim() == 4 else "linear"
+        elif name.endswith("bias"):
+            result[name] = "shift" if result[name.removesuffix("bias") + "weight"] == "scale" else "bias"
+        else:
+            result[name] = {"weight": "scale", "running_mean": "mean", "running_var": "variance"}[name.rpartition(".")[2]]
+    return result
+
+
 def fill(net):
-    for place, (name, tensor) in enumerate(state(net).items()):
-        if tensor.dim() > 1:  # He et al. 2015b: keeps the variance through a ReLU
+    for place, ((name, tensor), kind) in enumerate(zip(state(net).items(), kinds(net).values())):
+        if kind == "filter":  # He et al. 2015b: keeps the variance through a ReLU
             bound = math.sqrt(6 / math.prod(tensor.shape[1:]))
-            low, high = -bound, bound
-        else:  # batch norm's scale and running_var around 1; biases, shifts and running_mean around 0
-            low, high = (0.5, 1.5) if name.endswith(("weight", "running_var")) else (-0.1, 0.1)
-        tensor.copy_(torch.from_numpy(uniform(WEIGHT_SEED, place, tensor.numel(), low, high)).reshape(tensor.shape))
+        elif kind == "linear":  # an eighth of that: Adam's step magnifies the errors of large gradients
+            bound = math.sqrt(6 / tensor.shape[1]) / 8
+        else:
+            bound = {"bias": 0.1, "mean": 0.1, "scale": 0.5, "shift": 0.5, "variance": 0.5}[kind]
+        values = uniform(WEIGHT_SEED, place, tensor.numel(), -bound, bound)
+        if kind in ("scale", "variance"):
+            values += 1
+        elif kind == "shift":  # +-2 to 2.5: only some values in a hundred lie on the other side of ReLU's kink, and few near it
+            values += np.where(values < 0, -2.0, 2.0)
+        tensor.copy_(torch.from_numpy(values).reshape(tensor.shape))
 
 
 def batch(case, draw, step):
@@ -344,83 +270,114 @@ def relative_to(tensors, name):
     return tensors[weight].detach().abs().max().item()
 
 
+class Runs:
+    """A case trained with each of its optimizers side by side, on the same images."""
+
+    def __init__(self, case, initial, dtype):
+        self.case, self.dtype = case, dtype
+        self.nets, self.updates, self.first_norms, self.step = {}, {}, {}, 0
+        for name in case.optimizers:
+            net = case.make().to(dtype)
+            net.load_state_dict(initial)  # casts
+            self.nets[name], self.updates[name] = net, OPTIMIZERS[name](net.parameters())
+
+    def distance(self, draw):
+        """Of the next step under this draw to the nearest kink, over all optimizers; before the first step their nets agree."""
+        nearest = math.inf
+        for net in list(self.nets.values())[: 1 if self.step == 0 else None]:
+            with torch.no_grad(), Kinks() as kinks:
+                net(batch(self.case, draw, self.step)[0])
+            nearest = min(nearest, kinks.nearest)
+        return nearest
+
+    def advance(self, draw):
+        for name, net in self.nets.items():
+            images, targets = batch(self.case, draw, self.step)
+            self.updates[name].zero_grad()
+            loss_of(self.case, net, images.to(self.dtype), targets.to(self.dtype))[1].backward()
+            if name in CLIP_NORM:
+                norm = nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM[name])
+                self.first_norms.setdefault(name, norm)
+            self.updates[name].step()
+        self.step += 1
+
+
+def find_draw(distance):
+    for draw in range(1, 10_000):
+        found = distance(draw)
+        if found >= MARGIN:
+            return draw, found
+    sys.exit("no draw keeps far enough from the kinks")
+
+
+def largest_difference(nets):
+    """Of the parameters of a pair of nets, as the library's test measures it."""
+    ours, exact = (dict(net.named_parameters()) for net in nets)
+    return max(((ours[k] - exact[k]).abs().max() / relative_to(exact, k)).item() for k in exact)
+
+
 def write(name, case):
     net = case.make().double()
     with torch.no_grad():
         fill(net)
     initial = {key: tensor.clone() for key, tensor in net.state_dict().items()}
 
-    for draw in range(1, 10_000):
-        net.load_state_dict(initial)
-        net.train()
-        Kinks.nearest = math.inf
-        with torch.no_grad():
+    # Inference first: it uses the running statistics of the formula. Its images are those of the first step.
+    def first_distance(draw):
+        with torch.no_grad(), Kinks() as kinks:
             net(batch(case, draw, 0)[0])
-        if Kinks.nearest >= case.margin:
-            break
-    else:
-        sys.exit(f"{name}: no draw keeps {case.margin} from the kinks")
-    margin = Kinks.nearest
+        return kinks.nearest
+
+    draw, margin = find_draw(first_distance)
+    draws, margins = [draw], [margin]
+    net.load_state_dict(initial)
+    net.eval()
+    with torch.no_grad():
+        results = [digest("inference", "logits", net(batch(case, draw, 0)[0]))]
+
+    # One step.
+    net.load_state_dict(initial)
+    net.train()
+    logits, loss = loss_of(case, net, *batch(case, draw, 0))
+    loss.backward()
+    results += [digest("forward", "logits", logits), digest("forward", "loss", loss)]
+    gradients = {key: parameter.grad for key, parameter in net.named_parameters()}
+    results += [digest("gradient", key, grad, relative_to(gradients, key)) for key, grad in gradients.items()]
+    results += [digest("statistics", key, tensor) for key, tensor in state(net).items() if "running" in key]
+
+    # Three steps with each optimizer; in float32 too, to see how much of the library's bar the network itself uses up.
+    runs, single = Runs(case, initial, torch.float64), Runs(case, initial, torch.float32)
+    for step in range(STEPS if case.optimizers else 0):
+        if step > 0:
+            draw, margin = find_draw(runs.distance)
+            draws.append(draw)
+            margins.append(margin)
+        runs.advance(draw)
+        single.advance(draw)
+    for optimizer, trained in runs.nets.items():
+        if optimizer in runs.first_norms:
+            results.append(digest(optimizer, "gradient_norm", runs.first_norms[optimizer]))
+        after = dict(trained.named_parameters())
+        results += [digest(optimizer, key, tensor, relative_to(after, key)) for key, tensor in after.items()]
+    float_error = max([largest_difference((single.nets[key], runs.nets[key])) for key in runs.nets], default=0)
 
     lines = [
         f"# PyTorch {torch.__version__} in float64, numpy {np.__version__}; written by tests/parity/make_fixtures.py",
+        "# nearest kink in each step: " + ", ".join(f"{margin:.2g}" for margin in margins),
         f"network {name}",
         f"weight_seed {WEIGHT_SEED}",
-        f"draw {draw}",
-        f"kink_margin {margin:.3g}",
+        "draws " + " ".join(map(str, draws)),
         f"images {case.images[0]} {case.images[1]} {case.images[2]}",
         f"classes {case.classes}",
         f"label_smoothing {case.smoothing}",
         f"mixed {int(case.mixed)}",
     ]
-    lines += [f"state {key} " + " ".join(map(str, tensor.shape)) for key, tensor in state(net).items()]
-    lines.append("# result name count scale norm projections[4] entries[3]")
-
-    # Inference first: it uses the running statistics of the formula.
-    net.load_state_dict(initial)
-    net.eval()
-    with torch.no_grad():
-        lines.append(digest("inference", "logits", net(batch(case, draw, 0)[0])))
-
-    net.load_state_dict(initial)
-    net.train()
-    net.zero_grad()
-    logits, loss = loss_of(case, net, *batch(case, draw, 0))
-    loss.backward()
-    lines += [digest("forward", "logits", logits), digest("forward", "loss", loss)]
-    gradients = {key: parameter.grad for key, parameter in net.named_parameters()}
-    lines += [digest("gradient", key, grad, relative_to(gradients, key)) for key, grad in gradients.items()]
-    lines += [digest("statistics", key, tensor) for key, tensor in state(net).items() if "running" in key]
-
-    for optimizer in case.optimizers:
-        net.load_state_dict(initial)
-        update = OPTIMIZERS[optimizer](net.parameters())
-        for step in range(STEPS):
-            update.zero_grad()
-            loss_of(case, net, *batch(case, draw, step))[1].backward()
-            if optimizer in CLIP_NORM:
-                norm = nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM[optimizer])
-                if step == 0:
-                    lines.append(digest("clipped", "gradient_norm", norm))
-            update.step()
-        after = dict(net.named_parameters())
-        lines += [digest(optimizer, key, tensor, relative_to(after, key)) for key, tensor in after.items()]
-
+    kind = kinds(net)
+    lines += [f"state {key} {kind[key]} " + " ".join(map(str, tensor.shape)) for key, tensor in state(net).items()]
+    lines += ["# result name count scale norm projections[4] entries[3]", *results]
     path = pathlib.Path(__file__).parent / "fixtures" / f"{name}.txt"
     path.write_text("\n".join(lines) + "\n")
-    print(f"{name}: draw {draw}, {margin:.2g} from the nearest kink, float32 differs by {float_error(case, initial, draw, gradients):.1e}", flush=True)
-
-
-def float_error(case, initial, draw, gradients):
-    """What float32 in PyTorch does to the gradients: the part of the library's bar that the network itself uses up."""
-    net = case.make()
-    net.load_state_dict({key: t.float() if t.is_floating_point() else t for key, t in initial.items()})
-    images, targets = batch(case, draw, 0)
-    loss_of(case, net, images.float(), targets.float())[1].backward()
-    return max(
-        (parameter.grad.double() - gradients[key]).abs().max().item() / relative_to(gradients, key)
-        for key, parameter in net.named_parameters()
-    )
+    print(f"{name}: draws {draws}; trained in float32, PyTorch differs by {float_error:.1e}", flush=True)
 
 
 if __name__ == "__main__":
