@@ -110,7 +110,8 @@ inline std::vector<Assignment> assign(const TensorFile& file, std::span<const St
         }
     }
     for (const TensorRecord& tensor : file.tensors()) {
-        if (!is_entry(tensor.name) && !matches_any(skip, tensor.name)) misfits.unexpected.push_back(printable(tensor.name));
+        if (is_entry(tensor.name) || matches_any(skip, tensor.name)) continue;
+        misfits.unexpected.push_back(printable(tensor.name));
     }
     misfits.check(file.name());
     return assignments;
