@@ -452,6 +452,23 @@ TEST_CASE("training: images of another extent train, too, and going back gives t
     CHECK(trainer.forward(batch.images, batch.labels) == loss);
 }
 
+#if defined(__SSE2__)
+TEST_CASE("training: the caller's floating-point mode is as it was, after a step and after one that threw") {
+    const unsigned before = _mm_getcsr() & 0xFFC0U;  // control bits
+    Model<SmallResNet> model{Seed{1}};
+    Trainer trainer{model, Adam{}};
+    auto batch = Batch<float>::of<SmallResNet>(4, 1);
+    trainer.step(batch.images, batch.labels);
+    CHECK((_mm_getcsr() & 0xFFC0U) == before);
+    const Classifier<SmallResNet> classify{model};
+    classify(batch.images);
+    CHECK((_mm_getcsr() & 0xFFC0U) == before);
+    batch.pixels[0] = std::numeric_limits<float>::quiet_NaN();
+    CHECK_THROWS_AS(trainer.step(nchw(batch.pixels.data(), 4, SmallResNet::image), batch.labels), NotFiniteError);
+    CHECK((_mm_getcsr() & 0xFFC0U) == before);
+}
+#endif
+
 TEST_CASE("training: a network learns its batch, by every optimizer") {
     const auto batch = Batch<float>::of<SmallResNet>(16, 1);
     for (const OptimizerSettings& optimizer :
