@@ -104,9 +104,9 @@ struct Linear {
     static constexpr auto parameter_specs() {
         return std::array{ParameterSpec{"weight", Role::weight, 2, Out, In}, ParameterSpec{"bias", Role::bias, 1, Out}};
     }
-    template <int Got>
-    requires input_features_match<Got, In>
-    constexpr Features<Out> operator()(Features<Got> x) const {
+    template <class X>
+    requires input_is_pooled_or_flattened<X> && input_features_match<X::features, In>
+    constexpr Features<Out> operator()(X x) const {
         Node node = detail::unary(Op::linear, x);
         node.layer = detail::find_layer(x.graph(), *this);
         // The features may be a flattened map: the layer is a convolution whose window is that whole map.
