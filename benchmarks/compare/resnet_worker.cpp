@@ -98,7 +98,7 @@ Work inference(const Case<Net>& data) {
     const auto classify =
         std::make_shared<resnet::Classifier<Net>>(data.model, resnet::ClassifierOptions{.batch = data.batch});
     auto run = [&data, classify, result = std::vector<float>(static_cast<std::size_t>(data.batch * Net::classes)),
-                      turn = Index{0}](Index count) mutable {
+                turn = Index{0}](Index count) mutable {
         for (; count > 0; --count) (*classify)(data.images(turn++), result);
         return std::span<const float>(result);
     };
