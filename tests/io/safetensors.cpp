@@ -271,8 +271,7 @@ TEST_CASE("safetensors: what would not be a valid file is not written") {
     CHECK(failure({tensor_record("a", {2}, two), tensor_record("a", {2}, two)}) ==
           ": expected each name once, found a twice");
     CHECK(failure({tensor_record("a", {3}, two)}) == ": a: expected 12 bytes for its shape, found 8");
-    CHECK(failure({tensor_record("a", {-2}, two)}) ==
-          ": a: expected a shape of integers from 0 to 2^63 - 1, found -2 in it");
+    CHECK(failure({tensor_record("a", {-2}, two)}) == ": a: expected a shape of integers from 0 to 2^63 - 1, found -2");
     CHECK(failure({tensor_record("__metadata__", {2}, two)}) == ": expected each name once, found __metadata__ twice");
     CHECK(failure({}, {{"checksum", ""}}) == ": expected metadata without a key of our own, found checksum");
     CHECK(failure({}, {{"format", "pt"}}) == ": expected metadata without a key of our own, found format");

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -46,181 +45,197 @@ SafetensorsHeader parse_safetensors_header(std::string_view text, std::uint64_t 
 /// Error where a name is not UTF-8.
 std::string format_safetensors_header(const SafetensorsHeader& header, const std::string& file);
 
-/// What comes from a file that nobody has vetted, fit for a message: escaped, and not longer than a line.
+/// A name from a file that nobody has vetted, fit for a message: escaped, and not longer than a line.
 std::string printable(std::string_view name);
-std::string excerpt(const nlohmann::json& value);
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-inline std::string excerpt(const nlohmann::json& value) {
-    constexpr std::size_t longest = 100;
-    std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-    if (text.size() > longest) text.replace(longest, text.size(), "...");
-    return text;
+/// Text as JSON spells it, in ASCII.
+inline std::string json_string(std::string_view text) {
+    return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
 inline std::string printable(std::string_view name) {
-    const std::string quoted = excerpt(name);
-    const bool plain = quoted.size() == name.size() + 2;  // nothing to escape: needs no quotes
-    return plain ? std::string{name} : quoted;
+    constexpr std::size_t longest = 100;
+    std::string escaped = json_string(name);
+    if (escaped.size() == name.size() + 2) escaped = name;  // nothing to escape: needs no quotes
+    if (escaped.size() > longest) escaped.replace(longest, escaped.size(), "...");
+    return escaped;
 }
 
+/// Takes the events of the JSON parser as they come: a file can't make it hold more than the header says, nor deeper
+/// levels than a header has. (A tree of JSON values would also allocate in its destructor, and so end the program where
+/// memory is short.)
 class SafetensorsHeaderParser {
 public:
-    using Json = nlohmann::json;
-
     SafetensorsHeaderParser(std::string_view text, std::uint64_t data_bytes, const std::string& file)
         : text_{text},
           data_bytes_{data_bytes},
           file_{file} {}
 
     SafetensorsHeader parse() {
-        const Json object = parse_object();
-        SafetensorsHeader header;
-        for (const auto& [name, value] : object.items()) {
-            if (name == "__metadata__") header.metadata = metadata(value);
-            else header.tensors.push_back(tensor(name, value));
-        }
-        std::ranges::sort(header.tensors, {}, [](const auto& tensor) { return std::tie(tensor.begin, tensor.end); });
-        check_contiguous(header.tensors);
-        return header;
-    }
-
-private:
-    using Tensor = SafetensorsHeader::Tensor;
-
-    Json parse_object() {
         if (!text_.starts_with('{')) {
             throw FormatError(file_, "a header that is a JSON object", "a first byte that is not '{'");
         }
         if (text_.find('\0') != text_.npos) {  // where the JSON library would take the text to end
             throw FormatError(file_, "a header in JSON", "a zero byte in it");
         }
-        try {
-            return Json::parse(text_, [this](int depth, Json::parse_event_t event, const Json& parsed) {
-                check(depth, event, parsed);
-                return true;
-            });
-        } catch (const Json::parse_error& error) {
-            throw FormatError(file_, "a header in JSON", detail::text("a syntax error at its byte ", error.byte));
-        } catch (const Json::out_of_range&) {  // of a number such as 1e999
+        nlohmann::json::sax_parse(text_, this);
+        std::ranges::sort(header_.tensors, {}, [](const auto& tensor) { return std::tie(tensor.begin, tensor.end); });
+        check_contiguous();
+        return std::move(header_);
+    }
+
+    // The interface that nlohmann::json::sax_parse asks for.
+
+    bool null() { unexpected("null"); }
+    bool boolean(bool value) { unexpected(value ? "true" : "false"); }
+    bool number_integer(std::int64_t value) { unexpected(std::to_string(value)); }  // a negative one
+    bool number_float(double, const std::string& digits) { unexpected(printable(digits)); }
+    bool binary(std::vector<std::uint8_t>&) { unexpected("binary data"); }
+
+    bool number_unsigned(std::uint64_t value) {
+        if (place_ != Place::shape && place_ != Place::data_offsets) unexpected(std::to_string(value));
+        numbers_.push_back(value);
+        return true;
+    }
+
+    bool string(const std::string& value) {
+        if (place_ == Place::metadata) {
+            header_.metadata.emplace(field_, value);
+        } else {
+            const auto type = place_ == Place::tensor && field_ == "dtype" ? tensor_type(value) : std::nullopt;
+            if (!type) unexpected(json_string(value.substr(0, 100)));
+            tensor_.type = *type;
+        }
+        return true;
+    }
+
+    bool key(const std::string& name) {
+        auto& names = place_ == Place::header ? names_ : fields_;
+        if (!names.insert(name).second) throw FormatError(file_, "each name once", printable(name) + " twice");
+        (place_ == Place::header ? name_ : field_) = name;
+        if (place_ == Place::tensor && name != "dtype" && name != "shape" && name != "data_offsets") {
+            throw FormatError(at(name_), fields_of_a_tensor, printable(name) + " in it");
+        }
+        return true;
+    }
+
+    bool start_object(std::size_t) {
+        if (place_ != Place::file && place_ != Place::header) unexpected("an object");
+        if (place_ == Place::file) place_ = Place::header;
+        else place_ = name_ == "__metadata__" ? Place::metadata : Place::tensor;
+        fields_.clear();
+        return true;
+    }
+
+    bool start_array(std::size_t) {
+        if (place_ != Place::tensor || field_ == "dtype") unexpected("an array");
+        place_ = field_ == "shape" ? Place::shape : Place::data_offsets;
+        numbers_.clear();
+        return true;
+    }
+
+    bool end_array() {
+        if (place_ == Place::shape) end_shape();
+        else end_data_offsets();
+        place_ = Place::tensor;
+        return true;
+    }
+
+    bool end_object() {
+        if (place_ == Place::tensor) end_tensor();
+        place_ = Place::header;
+        return true;
+    }
+
+    bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception& error) {
+        constexpr int number_overflow = 406;
+        if (error.id == number_overflow) {  // 1e999
             throw FormatError(file_, "a header with numbers of 64 bits", "a larger one");
         }
+        throw FormatError(file_, "a header in JSON", text("a syntax error at its byte ", position));
     }
 
-    /// What a finished JSON value does not tell any more.
-    void check(int depth, Json::parse_event_t event, const Json& parsed) {
-        switch (event) {
-            case Json::parse_event_t::object_start:
-            case Json::parse_event_t::array_start:
-                if (depth > deepest) throw FormatError(file_, "a header of three levels", "a fourth level in it");
-                keys_[static_cast<std::size_t>(depth)].clear();
-                break;
-            case Json::parse_event_t::key: {
-                const auto key = parsed.get<std::string>();
-                if (!keys_[static_cast<std::size_t>(depth) - 1].insert(key).second) {
-                    throw FormatError(file_, "each name once", printable(key) + " twice");
-                }
-                break;
-            }
-            default:
-                break;
+private:
+    enum class Place : std::uint8_t { file, header, metadata, tensor, shape, data_offsets };
+
+    static constexpr auto fields_of_a_tensor = "an object of dtype, shape and data_offsets";
+
+    void end_shape() {
+        tensor_.shape.clear();
+        for (const std::uint64_t extent : numbers_) {
+            if (!std::in_range<Index>(extent)) unexpected(std::to_string(extent));
+            tensor_.shape.push_back(static_cast<Index>(extent));
         }
     }
 
-    std::map<std::string, std::string> metadata(const Json& value) const {
-        std::map<std::string, std::string> result;
-        if (!value.is_object()) throw FormatError(at("__metadata__"), "an object", value.type_name());
-        for (const auto& [key, text] : value.items()) {
-            if (!text.is_string()) throw FormatError(at("__metadata__." + key), "a string", text.type_name());
-            result.emplace(key, text.get<std::string>());
-        }
-        return result;
+    void end_data_offsets() {
+        if (numbers_.size() != 2) unexpected(text(numbers_.size(), " numbers"));
+        if (numbers_[0] > numbers_[1]) unexpected(text("[", numbers_[0], ", ", numbers_[1], "]"));
+        tensor_.begin = numbers_[0];
+        tensor_.end = numbers_[1];
     }
 
-    Tensor tensor(const std::string& name, const Json& value) const {
-        constexpr auto expected = "an object of dtype, shape and data_offsets";
-        if (!value.is_object()) throw FormatError(at(name), expected, value.type_name());
-        for (const auto& [key, unused] : value.items()) {
-            if (key != "dtype" && key != "shape" && key != "data_offsets") {
-                throw FormatError(at(name), expected, printable(key) + " in it");
-            }
+    void end_tensor() {
+        for (const char* const field : {"dtype", "shape", "data_offsets"}) {
+            if (!fields_.contains(field)) throw FormatError(at(name_), fields_of_a_tensor, text("no ", field));
         }
-        for (const char* const key : {"dtype", "shape", "data_offsets"}) {
-            if (!value.contains(key)) throw FormatError(at(name), expected, std::string{"no "} + key);
-        }
-        Tensor tensor{name, type(name, value["dtype"]), shape(name, value["shape"])};
-        std::tie(tensor.begin, tensor.end) = offsets(name, value["data_offsets"]);
-        check_size(tensor);
-        return tensor;
-    }
-
-    TensorType type(const std::string& name, const Json& value) const {
-        if (value.is_string()) {
-            if (const auto type = tensor_type(value.get_ref<const std::string&>())) return *type;
-        }
-        constexpr auto expected = "a dtype of F64, F32, F16, BF16, I64, I32, I16, I8, U64, U32, U16, U8";
-        throw FormatError(at(name), expected, excerpt(value));
-    }
-
-    std::vector<Index> shape(const std::string& name, const Json& value) const {
-        constexpr auto expected = "a shape of integers from 0 to 2^63 - 1";
-        if (!value.is_array()) throw FormatError(at(name), expected, value.type_name());
-        std::vector<Index> shape;
-        for (const auto& extent : value) {
-            if (!extent.is_number_unsigned() || !std::in_range<Index>(extent.get<std::uint64_t>())) {
-                throw FormatError(at(name), expected, excerpt(extent) + " in it");
-            }
-            shape.push_back(extent.get<Index>());
-        }
-        return shape;
-    }
-
-    std::pair<std::uint64_t, std::uint64_t> offsets(const std::string& name, const Json& value) const {
-        const bool valid = value.is_array() && value.size() == 2 && value[0].is_number_unsigned() &&
-                           value[1].is_number_unsigned() && value[0] <= value[1];
-        if (!valid) throw FormatError(at(name), "data_offsets [begin, end], begin <= end", excerpt(value));
-        return {value[0].get<std::uint64_t>(), value[1].get<std::uint64_t>()};
-    }
-
-    void check_size(const Tensor& tensor) const {
-        std::uint64_t bytes = static_cast<std::uint64_t>(element_bytes(tensor.type));
-        for (const Index extent : tensor.shape) {
+        std::uint64_t bytes = static_cast<std::uint64_t>(element_bytes(tensor_.type));
+        for (const Index extent : tensor_.shape) {
             if (__builtin_mul_overflow(bytes, static_cast<std::uint64_t>(extent), &bytes)) {
-                throw FormatError(at(tensor.name), "a shape of less than 2^64 bytes", "more");
+                throw FormatError(at(name_), "a shape of less than 2^64 bytes", "more");
             }
         }
-        if (tensor.end - tensor.begin != bytes) {
-            throw FormatError(at(tensor.name), std::to_string(bytes) + " bytes for its shape",
-                              std::to_string(tensor.end - tensor.begin));
+        if (tensor_.end - tensor_.begin != bytes) {
+            throw FormatError(at(name_), text(bytes, " bytes for its shape"),
+                              std::to_string(tensor_.end - tensor_.begin));
         }
+        tensor_.name = name_;
+        header_.tensors.push_back(tensor_);
     }
 
     /// No byte of the data belongs to two tensors, and none to none.
-    void check_contiguous(const std::vector<Tensor>& tensors) const {
+    void check_contiguous() const {
         std::uint64_t end = 0;
-        for (const Tensor& tensor : tensors) {
+        for (const auto& tensor : header_.tensors) {
             if (tensor.begin != end) {
-                throw FormatError(at(tensor.name),
-                                  detail::text("data from byte ", end, ", where the data before it ends"),
-                                  detail::text("byte ", tensor.begin));
+                throw FormatError(at(tensor.name), text("data from byte ", end, ", where the data before it ends"),
+                                  text("byte ", tensor.begin));
             }
             end = tensor.end;
         }
         if (end != data_bytes_) {
-            throw FormatError(file_, std::to_string(end) + " bytes of data, as its header says",
-                              std::to_string(data_bytes_), end > data_bytes_ ? "the file is cut off" : "");
+            throw FormatError(file_, text(end, " bytes of data, as its header says"), std::to_string(data_bytes_),
+                              end > data_bytes_ ? "the file is cut off" : "");
         }
     }
 
-    std::string at(const std::string& name) const { return file_ + ": " + printable(name); }
+    /// FormatError for a value where another one has to be.
+    [[noreturn]] void unexpected(std::string_view found) const {
+        if (place_ == Place::metadata) throw FormatError(at("__metadata__." + field_), "a string", found);
+        if (place_ == Place::header) {
+            throw FormatError(at(name_), name_ == "__metadata__" ? "an object of strings" : fields_of_a_tensor, found);
+        }
+        throw FormatError(at(name_),
+                          field_ == "dtype"   ? "a dtype of F64, F32, F16, BF16, I64, I32, I16, I8, U64, U32, U16, U8"
+                          : field_ == "shape" ? "a shape of integers from 0 to 2^63 - 1"
+                                              : "data_offsets [begin, end], begin <= end",
+                          found);
+    }
 
-    static constexpr int deepest = 2;  // of the levels 0 ... 2: header, tensor, shape
+    std::string at(const std::string& name) const { return text(file_, ": ", printable(name)); }
 
     std::string_view text_;
     std::uint64_t data_bytes_;
     const std::string& file_;
-    std::array<std::set<std::string>, deepest + 1> keys_;  // of the object that is open at each level
+
+    SafetensorsHeader header_;
+    Place place_ = Place::file;
+    std::string name_, field_;              // the last keys of the header and of an object in it
+    std::set<std::string> names_, fields_;  // all keys of the same
+    SafetensorsHeader::Tensor tensor_;      // the one that is being read
+    std::vector<std::uint64_t> numbers_;    // the array that is being read
 };
 
 inline SafetensorsHeader parse_safetensors_header(std::string_view text, std::uint64_t data_bytes,
@@ -229,24 +244,25 @@ inline SafetensorsHeader parse_safetensors_header(std::string_view text, std::ui
 }
 
 inline std::string format_safetensors_header(const SafetensorsHeader& header, const std::string& file) {
-    using Json = nlohmann::ordered_json;
-    std::string text;
-    const auto append = [&text](const std::string& key, const Json& value) {
-        text.append(text.empty() ? "{" : ",").append(Json(key).dump()).append(":").append(value.dump());
-    };
-    try {
-        if (!header.metadata.empty()) append("__metadata__", header.metadata);
-        for (const auto& tensor : header.tensors) {
-            append(
-                tensor.name,
-                {{"dtype", name(tensor.type)}, {"shape", tensor.shape}, {"data_offsets", {tensor.begin, tensor.end}}});
+    const auto utf8 = [&file](const std::string& string) {
+        try {
+            return nlohmann::json(string).dump();
+        } catch (const nlohmann::json::type_error&) {
+            throw Error(file, "names and metadata in UTF-8", "other bytes");
         }
-    } catch (const Json::type_error&) {
-        throw Error(file, "names and metadata in UTF-8", "other bytes");
+    };
+    std::string members;  // each with a comma before it
+    for (const auto& [key, value] : header.metadata) append(members, text(",", utf8(key), ":", utf8(value)));
+    if (!members.empty()) members = text(",\"__metadata__\":{", members.substr(1), "}");
+    for (const auto& tensor : header.tensors) {
+        std::string shape;
+        for (const Index extent : tensor.shape) append(shape, text(shape.empty() ? "" : ",", extent));
+        append(members, text(",", utf8(tensor.name), ":{\"dtype\":\"", name(tensor.type), "\",\"shape\":[", shape,
+                             "],\"data_offsets\":[", tensor.begin, ",", tensor.end, "]}"));
     }
-    text.append(text.empty() ? "{}" : "}");
-    text.append(static_cast<std::size_t>(round_up(std::ssize(text), 8) - std::ssize(text)), ' ');
-    return text;
+    std::string result = text("{", members.empty() ? "" : members.substr(1), "}");
+    result.append(static_cast<std::size_t>(round_up(std::ssize(result), 8) - std::ssize(result)), ' ');
+    return result;
 }
 
 }  // namespace resnet::inline v0::detail

@@ -5,12 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <locale>
 #include <span>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -132,12 +131,18 @@ inline std::string numbers_text(const std::array<float, 3>& numbers) {
     return text;
 }
 
-inline std::array<float, 3> numbers_of_text(const std::string& text, const std::string& where) {
-    std::istringstream stream{text};
-    stream.imbue(std::locale::classic());
+/// The inverse; FormatError for what `numbers_text` does not write of finite numbers.
+inline std::array<float, 3> numbers_of_text(std::string_view text, const std::string& where) {
     std::array<float, 3> numbers{};
-    for (float& number : numbers) stream >> number;
-    if (!stream || !stream.eof()) throw FormatError(where, "three numbers", printable(text));
+    std::string_view rest = text;
+    bool finite = true;
+    for (float& number : numbers) {
+        const auto stop = std::from_chars(rest.data(), rest.data() + rest.size(), number).ptr;
+        rest.remove_prefix(static_cast<std::size_t>(stop - rest.data()));
+        rest.remove_prefix(rest.starts_with(' '));
+        finite = finite && std::isfinite(number);
+    }
+    if (!finite || numbers_text(numbers) != text) throw FormatError(where, "three numbers", printable(text));
     return numbers;
 }
 
