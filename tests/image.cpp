@@ -10,6 +10,7 @@
 #include <resnet/image.hpp>
 
 #include "data/temporary_folder.hpp"
+#include "support/file_content.hpp"
 
 using namespace resnet;
 
@@ -18,13 +19,6 @@ namespace {
 using Bytes = std::vector<std::uint8_t>;
 
 const std::filesystem::path fixtures = std::filesystem::path{__FILE__}.parent_path() / "fixtures" / "images";
-
-Bytes content(const std::filesystem::path& path) {
-    Bytes bytes(std::filesystem::file_size(path));
-    detail::InputFile file{path, "a file"};
-    REQUIRE(file.read(bytes) == bytes.size());
-    return bytes;
-}
 
 /// The message for a file of these bytes; empty where it is read.
 std::string defect(std::span<const std::uint8_t> bytes) {
@@ -72,7 +66,7 @@ TEST_CASE("image: PNG files of every kind are read to the pixels of Pillow") {
         CAPTURE(name);
         const Image image = read_image(fixtures / name);
         CHECK(image.extent == Extent{29, 37});
-        CHECK(image.pixels == content(fixtures / (std::string{name} + ".rgb")));
+        CHECK(image.pixels == file_content(fixtures / (std::string{name} + ".rgb")));
     }
 }
 
@@ -82,7 +76,7 @@ TEST_CASE("image: JPEG files of every kind are read to the pixels of Pillow, but
         CAPTURE(name);
         const Image image = read_image(fixtures / name);
         CHECK(image.extent == Extent{29, 37});
-        const auto [mean, largest] = difference(image.pixels, content(fixtures / (std::string{name} + ".rgb")));
+        const auto [mean, largest] = difference(image.pixels, file_content(fixtures / (std::string{name} + ".rgb")));
         CHECK(mean < 1);
         CHECK(largest <= 5);
     }
@@ -149,7 +143,7 @@ TEST_CASE("image: a crop of the same extent is the image") {
 TEST_CASE("image: every truncation of a PNG or JPEG file is found") {
     for (const char* const name : {"rgb.png", "palette.png", "baseline.jpg", "progressive.jpg", "restarts.jpg"}) {
         CAPTURE(name);
-        Bytes bytes = content(fixtures / name);
+        Bytes bytes = file_content(fixtures / name);
         // The last 4 bytes of a PNG, the check sum of an empty chunk, are not read: without them nothing is lost.
         if (std::string{name}.ends_with("png")) bytes.erase(bytes.end() - 4, bytes.end());
         REQUIRE(defect(bytes).empty());
@@ -183,7 +177,7 @@ TEST_CASE("image: one that is too large is refused before it is decoded") {
     CHECK(defect(png_header(16385, 1)).starts_with("photo: expected "));
     CHECK(defect(png_header(1, 1u << 31)).starts_with("photo: expected "));
     CHECK(defect(png_header(0, 5)).starts_with("photo: expected "));
-    Bytes jpeg = content(fixtures / "baseline.jpg");
+    Bytes jpeg = file_content(fixtures / "baseline.jpg");
     std::ranges::copy(Bytes{0x40, 0x00, 0x40, 0x00}, segment(jpeg, 0xc0) + 5);  // 16384 x 16384
     CHECK(defect(jpeg) == expected + "16384 x 16384");
 }
@@ -203,20 +197,20 @@ TEST_CASE("image: one whose pixels are not of its extent is refused") {
 TEST_CASE("image: a JPEG file with a Huffman table of more than 256 codes is refused") {
     const std::string expected = "photo: expected a Huffman table of at most 256 codes, found ";
     for (const char* const name : {"baseline.jpg", "progressive.jpg"}) {
-        Bytes bytes = content(fixtures / name);
+        Bytes bytes = file_content(fixtures / name);
         const auto table = segment(bytes, 0xc4);  // FF C4, length, class and number, 16 counts
         std::ranges::copy(Bytes{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 2}, table + 5);
         CHECK(defect(bytes) == expected + "257");
         std::ranges::copy(Bytes(16, 255), table + 5);
         CHECK(defect(bytes) == expected + "4080");
     }
-    Bytes shifted = content(fixtures / "baseline.jpg");  // where another program might find the start of the image
+    Bytes shifted = file_content(fixtures / "baseline.jpg");  // where another program might find the start of the image
     shifted.insert(shifted.begin(), 2, 0xff);
     CHECK(defect(shifted) == "photo: expected a PNG or JPEG image, found another file");
 }
 
 TEST_CASE("image: a JPEG file that never defines its Huffman tables does no harm") {
-    Bytes bytes = content(fixtures / "baseline.jpg");
+    Bytes bytes = file_content(fixtures / "baseline.jpg");
     for (int tables = 0; tables < 4; ++tables) {
         const auto table = segment(bytes, 0xc4);
         table[1] = 0xfe;  // a comment
@@ -225,7 +219,7 @@ TEST_CASE("image: a JPEG file that never defines its Huffman tables does no harm
 }
 
 TEST_CASE("image: a JPEG file of endless scans is refused") {
-    Bytes bytes = content(fixtures / "progressive.jpg");
+    Bytes bytes = file_content(fixtures / "progressive.jpg");
     const auto scan = segment(bytes, 0xda);
     const Bytes again(scan, scan + 14);  // a header of 3 components, and nothing in it
     const auto position = scan - bytes.begin();

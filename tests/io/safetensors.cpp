@@ -8,19 +8,13 @@
 #include <resnet/io/safetensors.hpp>
 
 #include "../data/temporary_folder.hpp"
+#include "../support/file_content.hpp"
 
 using namespace resnet;
 
 namespace {
 
 const std::filesystem::path fixtures = std::filesystem::path{__FILE__}.parent_path() / "fixtures";
-
-std::vector<std::uint8_t> content(const std::filesystem::path& path) {
-    std::vector<std::uint8_t> bytes(std::filesystem::file_size(path));
-    detail::InputFile file{path, "a file"};
-    REQUIRE(file.read(bytes) == bytes.size());
-    return bytes;
-}
 
 /// A small file such as a model's: weights and a counter.
 void write_small_file(const std::filesystem::path& path) {
@@ -87,14 +81,14 @@ TEST_CASE("safetensors: equal content gives equal bytes, with every tensor align
                                  tensor_record("bytes", {2}, bytes), tensor_record("mean", {1}, mean)};
     write_tensor_file(folder.path() / "one", tensors, {{"b", "2"}, {"a", "1"}});
     write_tensor_file(folder.path() / "two", tensors, {{"a", "1"}, {"b", "2"}});
-    CHECK(content(folder.path() / "one") == content(folder.path() / "two"));
+    CHECK(file_content(folder.path() / "one") == file_content(folder.path() / "two"));
 
     const TensorFile file{folder.path() / "one"};
     std::vector<std::string> names;
     for (const TensorRecord& tensor : file.tensors()) names.push_back(tensor.name);
     CHECK(names == std::vector<std::string>{"mean", "weight", "byte", "bytes"});  // by size, then as given
     std::uint64_t header_bytes;
-    std::memcpy(&header_bytes, content(folder.path() / "one").data(), 8);
+    std::memcpy(&header_bytes, file_content(folder.path() / "one").data(), 8);
     CHECK(header_bytes % 8 == 0);
 }
 
@@ -111,7 +105,7 @@ TEST_CASE("safetensors: a tensor of many pages is read whole, its checksum too")
     const TensorRecord tensors[]{tensor_record("w", {std::ssize(weight)}, weight)};
     write_tensor_file(folder.path() / "file", tensors);
     CHECK(TensorFile{folder.path() / "file"}.read<float>("w") == weight);
-    auto bytes = content(folder.path() / "file");
+    auto bytes = file_content(folder.path() / "file");
     bytes[bytes.size() - 2'000'000] ^= 1;
     CHECK(defect(folder, bytes).find("the file is damaged") != std::string::npos);
 }
@@ -145,13 +139,13 @@ TEST_CASE("safetensors: the file that Python's package wrote is understood") {
 TEST_CASE("safetensors: the file that check_with_python.py reads with Python's package is the one that we write") {
     const TemporaryFolder folder;
     write_tensor_file(folder.path() / "ours", TensorFile{fixtures / "python.safetensors"}.tensors());
-    CHECK(content(folder.path() / "ours") == content(fixtures / "ours.safetensors"));
+    CHECK(file_content(folder.path() / "ours") == file_content(fixtures / "ours.safetensors"));
 }
 
 TEST_CASE("safetensors: every flip of one bit of a file of ours is found") {
     const TemporaryFolder folder;
     write_small_file(folder.path() / "ours");
-    auto bytes = content(folder.path() / "ours");
+    auto bytes = file_content(folder.path() / "ours");
     REQUIRE(defect(folder, bytes).empty());
     for (std::size_t bit = 0; bit < 8 * bytes.size(); ++bit) {
         bytes[bit / 8] ^= static_cast<std::uint8_t>(1 << bit % 8);
@@ -164,7 +158,7 @@ TEST_CASE("safetensors: every flip of one bit of a file of ours is found") {
 TEST_CASE("safetensors: every truncation of a file is found, and every byte too many") {
     const TemporaryFolder folder;
     write_small_file(folder.path() / "ours");
-    for (auto bytes : {content(folder.path() / "ours"), content(fixtures / "python.safetensors")}) {
+    for (auto bytes : {file_content(folder.path() / "ours"), file_content(fixtures / "python.safetensors")}) {
         for (std::size_t length = 0; length < bytes.size(); ++length) {
             CAPTURE(length);
             CHECK_FALSE(defect(folder, std::span{bytes}.first(length)).empty());
@@ -284,8 +278,8 @@ TEST_CASE("safetensors: a save that fails leaves the old file") {
     const TemporaryFolder folder;
     const auto path = folder.path() / "file";
     write_small_file(path);
-    const auto before = content(path);
+    const auto before = file_content(path);
     const TensorRecord broken[]{{"a", TensorType::f32, {1}, {}}};
     CHECK_THROWS_AS(write_tensor_file(path, broken), FormatError);
-    CHECK(content(path) == before);
+    CHECK(file_content(path) == before);
 }

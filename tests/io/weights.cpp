@@ -13,6 +13,7 @@
 
 #include "../data/temporary_folder.hpp"
 #include "../support/engine.hpp"
+#include "../support/file_content.hpp"
 
 using namespace resnet;
 
@@ -42,13 +43,6 @@ Net trained() {
     model.set_parameter("bn1.running_var", std::vector{0.25f, 2.0f, 3.0f, 4.0f});
     model.weights().counters()[0] = (1ll << 53) + 1;  // no float, and no double, holds it
     return model;
-}
-
-std::vector<std::uint8_t> content(const std::filesystem::path& path) {
-    std::vector<std::uint8_t> bytes(std::filesystem::file_size(path));
-    detail::InputFile file{path, "a file"};
-    REQUIRE(file.read(bytes) == bytes.size());
-    return bytes;
 }
 
 /// The tensors of a file, to be changed and written anew.
@@ -97,7 +91,7 @@ TEST_CASE("weights: what was saved is loaded, to the bit: parameters, statistics
     CHECK(loaded == model);
     CHECK(loaded.normalization() == model.normalization());
     save(loaded, folder.path() / "again");
-    CHECK(content(folder.path() / "again") == content(folder.path() / "model"));
+    CHECK(file_content(folder.path() / "again") == file_content(folder.path() / "model"));
 }
 
 TEST_CASE("weights: a model in double is saved in double, and each reads the other's file") {
@@ -147,7 +141,7 @@ TEST_CASE("weights: a file of PyTorch's gives PyTorch's logits, and is written a
 
     const TemporaryFolder folder;
     save(model, folder.path() / "ours");
-    CHECK(content(folder.path() / "ours") == content(fixtures / "network_ours.safetensors"));
+    CHECK(file_content(folder.path() / "ours") == file_content(fixtures / "network_ours.safetensors"));
 }
 
 TEST_CASE("weights: a file that does not fit is refused with all that is missing, unexpected or different") {
@@ -252,7 +246,7 @@ TEST_CASE("weights: a damaged or missing file leaves the model as it was") {
     save(trained(), folder.path() / "model");
     Net model{Seed{2}};
     const Net before = model;
-    const auto bytes = content(folder.path() / "model");
+    const auto bytes = file_content(folder.path() / "model");
     for (std::size_t i = 0; i < bytes.size(); ++i) {
         auto damaged = bytes;
         damaged[i] ^= static_cast<std::uint8_t>(1 << i % 8);
