@@ -47,9 +47,13 @@ TEST_CASE(
         ConvolutionShape shape = shape_of(3);
         shape.in = 40;
         CHECK(choose(direction, shape) == ConvolutionKernel::direct);
-        shape = shape_of(3);
-        shape.input = shape.output = {2, 2};
-        CHECK(choose(direction, shape) == ConvolutionKernel::direct);
+        for (const int side : {1, 2, 3, 4, 5, 6, 7, 8}) {
+            CAPTURE(side);
+            shape = shape_of(3);
+            shape.input = shape.output = {side, side};
+            const bool filled = side == 4 || side >= 6;
+            CHECK(choose(direction, shape) == (filled ? ConvolutionKernel::winograd : ConvolutionKernel::direct));
+        }
         shape = shape_of(3);
         shape.window.stride = 2;
         shape.output = {6, 6};

@@ -14,13 +14,7 @@ constexpr Index macs(const ConvolutionShape& shape) { return shape.output.area()
 
 /// The same without the taps that only touch padding: what direct kernels execute.
 constexpr Index live_macs(const ConvolutionShape& shape) {
-    const Window& w = shape.window;
-    Index rows = 0, columns = 0;
-    for (int tap = 0; tap < w.height; ++tap)
-        rows += live_range(tap, w.stride, w.padding, shape.input.height, shape.output.height).count();
-    for (int tap = 0; tap < w.width; ++tap)
-        columns += live_range(tap, w.stride, w.padding, shape.input.width, shape.output.width).count();
-    return rows * columns * shape.in * shape.out;
+    return live_pairs(shape) * shape.in * shape.out;
 }
 
 constexpr Index macs(const Graph& graph, const Node& node) {

@@ -65,6 +65,17 @@ constexpr LiveRange live_range(int tap, int stride, int padding, int inputs, int
     return {first, last < outputs ? last : outputs};
 }
 
+/// Pairs of a tap and an output position that touches data with it; a 3x3 kernel on a 3x3 map has 49 of 81.
+constexpr Index live_pairs(const ConvolutionShape& shape) {
+    const Window& w = shape.window;
+    Index rows = 0, columns = 0;
+    for (int tap = 0; tap < w.height; ++tap)
+        rows += live_range(tap, w.stride, w.padding, shape.input.height, shape.output.height).count();
+    for (int tap = 0; tap < w.width; ++tap)
+        columns += live_range(tap, w.stride, w.padding, shape.input.width, shape.output.width).count();
+    return rows * columns;
+}
+
 struct CustomOperation;  // custom.hpp
 
 struct Node {
