@@ -31,7 +31,7 @@ Model<Straight, double> identity() {
 TEST_CASE("evaluate: mean loss, accuracy and confusion of a labelled set, in batches of any size") {
     const Classifier<Straight, double> classify{identity()};
     const std::vector<double> pixels{5, 1, 0, 0, 2, 1, 0, 3, 3, 1, 0, 4, 2, 1, 0};
-    const std::vector<std::uint8_t> labels{0, 1, 2, 2, 1};
+    const std::vector<int> labels{0, 1, 2, 2, 1};
     double loss = 0;
     for (std::size_t n = 0; n < 5; ++n) {
         double sum = 0;
@@ -53,16 +53,16 @@ TEST_CASE("evaluate: mean loss, accuracy and confusion of a labelled set, in bat
 TEST_CASE("evaluate: large logits do not overflow the loss") {
     const Classifier<Straight, double> classify{identity()};
     const std::vector<double> pixels{2000, 0, 0};
-    CHECK(evaluate(classify, nhwc(pixels.data(), 1, {1, 1}), std::vector<std::uint8_t>{1}).loss == 2000);
+    CHECK(evaluate(classify, nhwc(pixels.data(), 1, {1, 1}), std::vector<int>{1}).loss == 2000);
 }
 
 TEST_CASE("evaluate: no images, labels that do not fit and a batch of none are errors") {
     const Classifier<Straight, double> classify{identity()};
     const std::vector<double> pixels(6, 0.0);
     const ImageView images = nhwc(pixels.data(), 2, {1, 1});
-    const std::vector<std::uint8_t> one{0}, two{0, 1}, high{0, 3}, none;
+    const std::vector<int> one{0}, two{0, 1}, high{0, 3}, none;
     CHECK_THROWS_WITH_AS(evaluate(classify, images, one), "targets: expected 2 labels, one an image, found 1", Error);
-    CHECK_THROWS_WITH_AS(evaluate(classify, images, high), "targets: expected labels below 3, found 3 for image 1",
+    CHECK_THROWS_WITH_AS(evaluate(classify, images, high), "targets: expected labels of 0 to 2, found 3 for image 1",
                          Error);
     CHECK_THROWS_WITH_AS(evaluate(classify, images, two, 0),
                          "evaluate: expected a batch of at least one image, found 0", Error);

@@ -2,7 +2,7 @@
 
     weights   float32, the tensors of PyTorch's state_dict one after another, without num_batches_tracked
     images    float32 [BATCHES * batch][3][height][width], normalised
-    labels    uint8 [BATCHES * batch]
+    labels    int32 [BATCHES * batch]
     net.onnx  for the rivals that run ONNX
     infer, train   float64 [..][classes]: the logits that PyTorch computes in double; of all images, and of the first step's
 """
@@ -24,7 +24,7 @@ class Case:
         self.network, self.batch, self.classes = facts["network"], facts["batch"], facts["classes"]
         shape = (BATCHES, self.batch, 3, *facts["extent"])
         self.images = np.fromfile(self.folder / "images", np.float32).reshape(shape)
-        self.labels = np.fromfile(self.folder / "labels", np.uint8).reshape(BATCHES, self.batch)
+        self.labels = np.fromfile(self.folder / "labels", np.int32).reshape(BATCHES, self.batch)
 
     @property
     def onnx(self):

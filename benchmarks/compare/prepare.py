@@ -18,7 +18,7 @@ def main(folder, network, batch):
     classes, height, width = SHAPES[network]
     torch.manual_seed(1)
     images = torch.randn(BATCHES * batch, 3, height, width)
-    labels = torch.randint(min(classes, 256), (BATCHES * batch,), dtype=torch.uint8)
+    labels = torch.randint(classes, (BATCHES * batch,), dtype=torch.int32)
 
     # PyTorch's initialisation, and running statistics as after training: those of a batch.
     net = torch_network(network, classes)

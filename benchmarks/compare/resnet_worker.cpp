@@ -56,7 +56,7 @@ template <class Net>
 struct Case {
     explicit Case(const std::filesystem::path& folder, Index images_a_batch)
         : batch{images_a_batch},
-          labels(read<std::uint8_t>(folder / "labels")) {
+          labels(read<int>(folder / "labels")) {
         const std::vector<float> weights = read<float>(folder / "weights");
         std::size_t first = 0;
         for (const resnet::StateEntry& entry : model.state()) {
@@ -82,7 +82,7 @@ struct Case {
     resnet::ImageView images(Index turn) const {
         return resnet::nhwc(pixels.data(), batches * batch, Net::image).slice(turn % batches * batch, batch);
     }
-    std::span<const std::uint8_t> targets(Index turn) const {
+    std::span<const int> targets(Index turn) const {
         return std::span(labels).subspan(static_cast<std::size_t>(turn % batches * batch),
                                          static_cast<std::size_t>(batch));
     }
@@ -90,7 +90,7 @@ struct Case {
     resnet::Model<Net> model{resnet::Seed{1}};
     Index batch;
     std::vector<float> pixels;  // [batches * batch][H][W][3]
-    std::vector<std::uint8_t> labels;
+    std::vector<int> labels;
 };
 
 template <class Net>

@@ -7,7 +7,7 @@
 
 #include <vector>
 
-float train_and_classify(const resnet::ImageView& images, const std::vector<std::uint8_t>& labels) {
+float train_and_classify(const resnet::ImageView& images, const std::vector<int>& labels) {
     resnet::Model<resnet::ResNet18<10>> model{resnet::Seed{42}};
     resnet::Trainer trainer{model, resnet::Adam{.learning_rate = 1e-3f}};
     trainer.step(images, labels);

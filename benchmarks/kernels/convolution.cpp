@@ -47,7 +47,7 @@ void run(benchmark::State& state, resnet::StepKind kind, resnet::Isa isa, resnet
     resnet::Model<Net> model{resnet::Seed{1}};
     resnet::Trainer<Net> trainer{model, resnet::SGD{}, options};
     std::vector<float> pixels(static_cast<std::size_t>(images * 3 * Net::image.area()), 0.5f);
-    const std::vector<std::uint8_t> labels(static_cast<std::size_t>(images), 1);
+    const std::vector<int> labels(static_cast<std::size_t>(images), 1);
     const auto view = resnet::nhwc(pixels.data(), images, Net::image);
     const resnet::Plan& plan = trainer.plan();
     int measured = -1;

@@ -84,12 +84,11 @@ void print(const resnet::Plan& plan, const Profile& profile, resnet::Index image
 template <class Net>
 void run(bool train, resnet::Index batch, int rounds) {
     resnet::Model<Net> model{resnet::Seed{1}};
-    std::vector<std::uint8_t> pixels(static_cast<std::size_t>(batch * 3 * Net::image.area())),
-        labels(static_cast<std::size_t>(batch));
+    std::vector<std::uint8_t> pixels(static_cast<std::size_t>(batch * 3 * Net::image.area()));
+    std::vector<int> labels(static_cast<std::size_t>(batch));
     const resnet::Random random{resnet::Seed{2}, resnet::Purpose::user};
     for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(random.below(256, i));
-    for (std::size_t i = 0; i < labels.size(); ++i)
-        labels[i] = static_cast<std::uint8_t>(random.below(10, pixels.size() + i));
+    for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<int>(random.below(10, pixels.size() + i));
     const auto images = resnet::nhwc(pixels.data(), batch, Net::image);
     const auto measure = [&](const resnet::Plan& plan, auto&& call) {
         Profile profile{plan.size()};

@@ -62,7 +62,7 @@ bool network(const char* name, std::initializer_list<resnet::Index> batches, int
     for (const resnet::Index batch : batches) {
         resnet::Model<Net> model{resnet::Seed{1}};
         const std::vector<std::uint8_t> pixels(static_cast<std::size_t>(batch * 3 * Net::image.area()), 100);
-        const std::vector<std::uint8_t> labels(static_cast<std::size_t>(batch), 1);
+        const std::vector<int> labels(static_cast<std::size_t>(batch), 1);
         const auto images = resnet::nhwc(pixels.data(), batch, Net::image);
         const resnet::Classifier classify{model, {.batch = batch}};
         good &= compare(name, "inference", batch, rounds, [&] { classify(images); });

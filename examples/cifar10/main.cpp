@@ -62,9 +62,9 @@ std::optional<double> test(const resnet::Classifier<Net>& classify, const resnet
         const Index count = std::min(options.batch_size, data.size() - first);
         const auto logits = classify(data.images().slice(first, count));  // [count][10]
         const auto labels = data.labels().subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
-        std::vector<std::uint8_t> predictions;
+        std::vector<int> predictions;
         for (Index n = 0; n < count; ++n) {
-            predictions.push_back(static_cast<std::uint8_t>(resnet::predicted_class(logits[n])));
+            predictions.push_back(resnet::predicted_class(logits[n]));
             correct += predictions.back() == labels[static_cast<std::size_t>(n)];
         }
         if (options.verbose && first == 0) {

@@ -25,14 +25,14 @@ inline void print_matrix(const std::string& name, std::span<const float> values,
     }
 }
 
-inline void print_vector(const std::string& name, std::span<const std::uint8_t> values) {
+inline void print_vector(const std::string& name, std::span<const int> values) {
     std::printf("%s: tensor([", name.c_str());
     for (std::size_t i = 0; i < values.size(); ++i) {
         if (i == 3 && values.size() > 6) {
             std::printf(", ...");
             i = values.size() - 3;
         }
-        std::printf("%s%d", i == 0 ? "" : ", ", int{values[i]});
+        std::printf("%s%d", i == 0 ? "" : ", ", values[i]);
     }
     std::printf("])\n");
 }

@@ -28,9 +28,10 @@ struct StripeNet {
 
 int main() {
     constexpr resnet::Index images = 64;
-    std::vector<std::uint8_t> pixels, labels;  // rows, columns and the two diagonals
+    std::vector<std::uint8_t> pixels;
+    std::vector<int> labels;  // rows, columns and the two diagonals
     for (int n = 0; n < images; ++n) {
-        labels.push_back(static_cast<std::uint8_t>(n % 4));
+        labels.push_back(n % 4);
         const int dy[] = {1, 0, 1, 1}, dx[] = {0, 1, 1, -1};
         for (int i = 0; i < 16 * 16 * 3; ++i)
             pixels.push_back((i / 48 * dy[n % 4] + i / 3 % 16 * dx[n % 4] + n / 4 + 64) % 4 < 2 ? 255 : 0);

@@ -27,7 +27,8 @@ static_assert(resnet::macs<SmallNet>(SmallNet::image) < 2'000'000);
 int main() {
     // Sixteen grey images: dark ones are of class 0, bright ones of class 1.
     constexpr int images = 16;
-    std::vector<std::uint8_t> pixels, labels;
+    std::vector<std::uint8_t> pixels;
+    std::vector<int> labels;
     for (int n = 0; n < images; ++n) {
         labels.push_back(n % 2 == 0 ? 0 : 1);
         const auto grey = static_cast<std::uint8_t>(6 * n + (n % 2 == 0 ? 0 : 120));

@@ -33,7 +33,7 @@ int predicted_class(std::span<const Scalar> logits) {
 /// class.
 template <class Net, class Scalar>
 Evaluation evaluate(const Classifier<Net, Scalar>& classify, const ImageView& images,
-                    std::span<const std::uint8_t> labels, Index batch = 128) {
+                    std::span<const int> labels, Index batch = 128) {
     constexpr int classes = Model<Net, Scalar>::classes;
     check_targets(Targets{labels}, images.images, classes);
     if (images.images < 1) throw Error("images", "at least one image", std::to_string(images.images));

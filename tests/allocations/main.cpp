@@ -96,10 +96,10 @@ template <class Net>
 struct Batches {
     static constexpr std::array<Index, 3> sizes{12, 5, 7};
     std::vector<float> pixels = tests::uniform<float>(static_cast<std::size_t>(12 * 3 * Net::image.area()), 1);
-    std::vector<std::uint8_t> labels = tests::labels(12, Net::classes);
+    std::vector<int> labels = tests::labels(12, Net::classes);
 
     ImageView images(Index count) const { return nchw(pixels.data(), count, Net::image); }
-    std::span<const std::uint8_t> labels_of(Index count) const {
+    std::span<const int> labels_of(Index count) const {
         return std::span{labels}.first(static_cast<std::size_t>(count));
     }
 };

@@ -16,9 +16,10 @@ using resnet::Error;
 
 /// `count` images of 1 x 2 pixels that hold 0, 1, 2, ...
 Dataset numbered(std::uint8_t count) {
-    std::vector<std::uint8_t> pixels(count * std::size_t{6}), labels(count);
+    std::vector<std::uint8_t> pixels(count * std::size_t{6});
+    std::vector<int> labels(count);
     std::iota(pixels.begin(), pixels.end(), std::uint8_t{0});
-    std::iota(labels.begin(), labels.end(), std::uint8_t{0});
+    std::iota(labels.begin(), labels.end(), 0);
     return {{1, 2}, pixels, labels, std::vector<std::string>(count, "a class")};
 }
 
@@ -47,6 +48,9 @@ TEST_CASE("dataset: pixels that do not fit the labels, a label without a class a
     CHECK(message_of<Error>([] {
               Dataset({1, 1}, std::vector<std::uint8_t>(6), {0, 1}, {"a"});
           }) == "Dataset, label 1: expected an index into 1 classes, found 1");
+    CHECK(message_of<Error>([] {
+              Dataset({1, 1}, std::vector<std::uint8_t>(3), {-1}, {"a"});
+          }) == "Dataset, label 0: expected an index into 1 classes, found -1");
     CHECK(message_of<Error>([] {
               Dataset({0, 1}, {}, {}, {"a"});
           }) == "Dataset: expected an extent of at least 1 x 1, found 0 x 1");

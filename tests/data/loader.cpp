@@ -31,7 +31,8 @@ using resnet::Seed;
 
 /// `count` images of 2 x 1 pixels whose six bytes and whose label are the image's index.
 Dataset numbered(std::uint8_t count) {
-    std::vector<std::uint8_t> pixels, labels;
+    std::vector<std::uint8_t> pixels;
+    std::vector<int> labels;
     for (std::uint8_t i = 0; i < count; ++i) {
         pixels.insert(pixels.end(), 6, i);
         labels.push_back(i);
@@ -50,7 +51,7 @@ std::vector<std::vector<int>> batches_of(const Loader& loader, std::uint32_t epo
         CHECK(batch.first == number * loader.options().batch);
         REQUIRE(batch.size() == std::ssize(batch.labels));
         const auto* pixel = static_cast<const std::uint8_t*>(batch.images.data);
-        for (const std::uint8_t label : batch.labels) {
+        for (const int label : batch.labels) {
             for (int i = 0; i < 6; ++i) REQUIRE(*pixel++ == label);
         }
         batches.emplace_back(batch.labels.begin(), batch.labels.end());
@@ -133,7 +134,7 @@ TEST_CASE("loader: transforms are applied in their order and know their image") 
                                         }}}};
     for (const Batch& batch : loader.epoch(9)) {
         const auto* image = static_cast<const std::uint8_t*>(batch.images.data);
-        for (const std::uint8_t label : batch.labels) {
+        for (const int label : batch.labels) {
             CHECK(std::vector<int>(image, image + 6) == std::vector<int>{label, label, label, label, 100, 100});
             image += 6;
         }

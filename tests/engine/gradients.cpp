@@ -185,7 +185,7 @@ TEST_CASE("gradients: a bias that batch norm cancels in one of its uses has the 
     Model<With<body>, double> model{Seed{1}};
     Trainer<With<body>, double> trainer{model, SGD{.learning_rate = 0}};
     const auto pixels = tests::uniform<double>(2 * 3 * 42, 1);
-    const std::vector<std::uint8_t> labels{0, 1};
+    const std::vector<int> labels{0, 1};
     trainer.step(nchw(pixels.data(), 2, map), labels);
     const auto first = trainer.gradient("conv.bias");
     trainer.step(nchw(pixels.data(), 2, map), labels);
@@ -226,7 +226,7 @@ TEST_CASE("gradients: label smoothing and targets that mix two labels") {
     using Net = Around<ReLU, 6 * 42>;
     const Model<Net, double> model{Seed{1}};
     const auto pixels = tests::uniform<double>(3 * 3 * 42, 5);
-    const std::vector<std::uint8_t> first{0, 1, 2}, second{2, 1, 0};
+    const std::vector<int> first{0, 1, 2}, second{2, 1, 0};
     const std::vector<float> weights{0.25f, 0.5f, 1.0f};
     const GradientCheck result = check_gradients(model, nchw(pixels.data(), 3, map), Targets{first, second, weights},
                                                  {.trainer = {.label_smoothing = 0.1f}});
@@ -247,7 +247,7 @@ TEST_CASE("check_gradients: leaves the model alone, and frozen parameters out") 
     const Model<Net, double> copy = model;
     const auto pixels = tests::uniform<double>(3 * 42, 5);
     const auto images = nchw(pixels.data(), 1, map);
-    const std::vector<std::uint8_t> labels{0};
+    const std::vector<int> labels{0};
     const Index all = check_gradients(model, images, labels, {.elements = 0}).checked;
     CHECK(model == copy);
     CHECK(all > parameter_count<Net>() - 20);

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <resnet/evaluate.hpp>
+
 #include "../support/bits.hpp"
 #include "../support/engine.hpp"
 #include "../support/networks.hpp"
@@ -20,6 +22,14 @@ struct Straight {
     static constexpr Extent image{1, 1};
     static constexpr int classes = 3;
     Linear<3, 3> fc;
+    constexpr auto operator()(Value<3> x) const { return fc(flatten<3>(x)); }
+    RESNET_MEMBERS(fc)
+};
+
+struct ThousandClasses {
+    static constexpr Extent image{1, 1};
+    static constexpr int classes = 1000;
+    Linear<3, 1000> fc;
     constexpr auto operator()(Value<3> x) const { return fc(flatten<3>(x)); }
     RESNET_MEMBERS(fc)
 };
@@ -67,7 +77,7 @@ struct TwoHeads {
 template <class Scalar>
 struct Batch {
     std::vector<Scalar> pixels;
-    std::vector<std::uint8_t> labels;
+    std::vector<int> labels;
     ImageView images;
 
     template <class Net>
@@ -93,7 +103,7 @@ TEST_CASE(
     "training: the loss is the mean cross entropy, with label smoothing and mixed targets as the formula has them") {
     const std::vector<double> pixels{0.5, -1, 2, 1, 0, 3};  // [N][H][W][C]: the logits of two images
     const ImageView images = nhwc(pixels.data(), 2, {1, 1});
-    const std::vector<std::uint8_t> labels{0, 2}, second{1, 1};
+    const std::vector<int> labels{0, 2}, second{1, 1};
     const std::vector<float> weights{0.75f, 0.5f};
     for (const double smoothing : {0.0, 0.25}) {
         auto model = identity();
@@ -126,8 +136,20 @@ TEST_CASE("training: large logits neither overflow nor lose the loss") {
     auto model = identity();
     Trainer<Straight, double> trainer{model, SGD{}};
     const std::vector<double> pixels{1000, 0, -1000};
-    CHECK(trainer.forward(nhwc(pixels.data(), 1, {1, 1}), std::vector<std::uint8_t>{0}) == 0);
-    CHECK(trainer.forward(nhwc(pixels.data(), 1, {1, 1}), std::vector<std::uint8_t>{2}) == 2000);
+    CHECK(trainer.forward(nhwc(pixels.data(), 1, {1, 1}), std::vector<int>{0}) == 0);
+    CHECK(trainer.forward(nhwc(pixels.data(), 1, {1, 1}), std::vector<int>{2}) == 2000);
+}
+
+TEST_CASE("training: a network of a thousand classes learns the last of them") {
+    Model<ThousandClasses> model{Seed{1}};
+    Trainer trainer{model, SGD{.learning_rate = 0.5f}};
+    const std::vector<float> pixels{1, 2, 3};
+    const std::vector<int> label{999};
+    const ImageView image = nhwc(pixels.data(), 1, {1, 1});
+    for (int step = 0; step < 10; ++step) trainer.step(image, label);
+    const Evaluation result = evaluate(Classifier{model}, image, label);
+    CHECK(result.accuracy == 1);
+    CHECK(result.confused(999, 999) == 1);
 }
 
 TEST_CASE("training: targets that do not fit are an error, and change nothing") {
@@ -136,12 +158,13 @@ TEST_CASE("training: targets that do not fit are an error, and change nothing") 
     Trainer<Straight, double> trainer{model, SGD{}};
     const std::vector<double> pixels(6, 0.5);
     const ImageView images = nhwc(pixels.data(), 2, {1, 1});
-    const std::vector<std::uint8_t> one{0}, two{0, 1}, high{0, 3};
+    const std::vector<int> one{0}, two{0, 1}, high{0, 3}, low{-1, 0};
     const std::vector<float> weight{0.5f}, weights{0.5f, 0.5f};
     CHECK_THROWS_WITH_AS(trainer.step(images, one), "targets: expected 2 labels, one an image, found 1", Error);
-    CHECK_THROWS_WITH_AS(trainer.step(images, high), "targets: expected labels below 3, found 3 for image 1", Error);
+    CHECK_THROWS_WITH_AS(trainer.step(images, high), "targets: expected labels of 0 to 2, found 3 for image 1", Error);
+    CHECK_THROWS_WITH_AS(trainer.step(images, low), "targets: expected labels of 0 to 2, found -1 for image 0", Error);
     CHECK_THROWS_WITH_AS(trainer.step(images, Targets{two, high, weights}),
-                         "targets: expected labels below 3, found 3 for image 1", Error);
+                         "targets: expected labels of 0 to 2, found 3 for image 1", Error);
     CHECK_THROWS_WITH_AS(trainer.step(images, Targets{two, two, weight}),
                          "targets: expected as many second labels and weights as labels, found 2 and 1", Error);
     CHECK_THROWS_WITH_AS(trainer.step(images.slice(0, 0), {}), "images: expected at least one image, found 0", Error);
@@ -230,7 +253,7 @@ TEST_CASE(
         const Model<Straight> copy = model;
         Trainer trainer{model, Adam{}, {.clip_norm = clip}};
         const std::vector<float> pixels{1e38f, -1e38f, 1e38f};
-        const std::vector<std::uint8_t> labels{1};
+        const std::vector<int> labels{1};
         CHECK_THROWS_AS(trainer.step(nhwc(pixels.data(), 1, {1, 1}), labels), NotFiniteError);
         CHECK(model == copy);
         CHECK(trainer.optimizer().steps() == 0);

@@ -27,19 +27,19 @@ inline constexpr double bar = std::is_same_v<Scalar, double> ? 1e-10 : 1e-4;
 template <class Scalar>
 struct Batch {
     std::vector<Scalar> pixels;  // [N][3][H][W], normalised
-    std::vector<std::uint8_t> labels, second_labels;
+    std::vector<int> labels, second_labels;
     std::vector<float> weights;
     resnet::ImageView images;
 
     Batch(const Fixture& fixture, std::size_t step)
         : pixels(uniform<Scalar>(numbers(fixture.draws.at(step), Stream::images, step),
                                  fixture.images * 3 * fixture.extent.area(), -1, 1)),
-          labels(integers<std::uint8_t>(numbers(fixture.draws.at(step), Stream::labels, step), fixture.images,
-                                        static_cast<std::uint64_t>(fixture.classes))),
+          labels(integers<int>(numbers(fixture.draws.at(step), Stream::labels, step), fixture.images,
+                               static_cast<std::uint64_t>(fixture.classes))),
           images(resnet::nchw(pixels.data(), fixture.images, fixture.extent)) {
         if (!fixture.mixed) return;
-        second_labels = integers<std::uint8_t>(numbers(fixture.draws.at(step), Stream::second_labels, step),
-                                               fixture.images, static_cast<std::uint64_t>(fixture.classes));
+        second_labels = integers<int>(numbers(fixture.draws.at(step), Stream::second_labels, step), fixture.images,
+                                      static_cast<std::uint64_t>(fixture.classes));
         weights = integers<float>(numbers(fixture.draws.at(step), Stream::weights, step), fixture.images, 257);
         for (float& weight : weights) weight /= 256;  // exact
     }

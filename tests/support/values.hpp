@@ -19,11 +19,11 @@ std::vector<Scalar> uniform(std::size_t count, std::uint64_t seed, double low = 
 }
 
 /// Labels below `classes`.
-inline std::vector<std::uint8_t> labels(std::size_t count, int classes, std::uint64_t seed = 7) {
+inline std::vector<int> labels(std::size_t count, int classes, std::uint64_t seed = 7) {
     const resnet::Random random{resnet::Seed{seed}, resnet::Purpose::user, 2};
-    std::vector<std::uint8_t> values(count);
+    std::vector<int> values(count);
     for (std::size_t i = 0; i < count; ++i)
-        values[i] = static_cast<std::uint8_t>(random.below(static_cast<std::uint64_t>(classes), i));
+        values[i] = static_cast<int>(random.below(static_cast<std::uint64_t>(classes), i));
     return values;
 }
 

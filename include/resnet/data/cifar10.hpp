@@ -44,7 +44,7 @@ inline constexpr const char* cifar10_content = "10000 records of 3073 bytes (a C
 
 /// Appends the images and labels of one file.
 inline void read_cifar10_file(const std::filesystem::path& path, std::vector<std::uint8_t>& pixels,
-                              std::vector<std::uint8_t>& labels) {
+                              std::vector<int>& labels) {
     InputFile file{path, cifar10_content};
     std::array<std::uint8_t, cifar10_record> record;
     for (Index r = 0; r < cifar10_records; ++r) {
@@ -98,7 +98,8 @@ inline std::vector<std::filesystem::path> cifar10_files(const std::filesystem::p
 
 inline Dataset load_cifar10(const std::filesystem::path& folder, Split split) {
     const auto files = cifar10_files(folder, split);
-    std::vector<std::uint8_t> pixels, labels;
+    std::vector<std::uint8_t> pixels;
+    std::vector<int> labels;
     pixels.reserve(files.size() * static_cast<std::size_t>(detail::cifar10_records * detail::cifar10_pixels));
     labels.reserve(files.size() * static_cast<std::size_t>(detail::cifar10_records));
     for (const auto& file : files) detail::read_cifar10_file(file, pixels, labels);

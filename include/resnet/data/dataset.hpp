@@ -26,8 +26,7 @@ enum class Split : std::uint8_t { train, test };
 class Dataset {
 public:
     /// `pixels` is [N][H][W][3], `labels` is [N]. Error where their sizes differ from that or a label has no class.
-    Dataset(Extent extent, std::vector<std::uint8_t> pixels, std::vector<std::uint8_t> labels,
-            std::vector<std::string> classes)
+    Dataset(Extent extent, std::vector<std::uint8_t> pixels, std::vector<int> labels, std::vector<std::string> classes)
         : extent_{extent},
           pixels_{std::move(pixels)},
           labels_{std::move(labels)},
@@ -39,7 +38,7 @@ public:
     Extent extent() const noexcept { return extent_; }
     /// uint8, [N][H][W][3], RGB.
     ImageView images() const noexcept { return nhwc(pixels_.data(), size(), extent_); }
-    std::span<const std::uint8_t> labels() const noexcept { return labels_; }
+    std::span<const int> labels() const noexcept { return labels_; }
     const std::vector<std::string>& classes() const noexcept { return classes_; }
 
     /// Drops all images but the first `count`: for a quick trial. Does nothing where there are no more than that.
@@ -64,7 +63,7 @@ private:
         }
         for (Index i = 0; i < size(); ++i) {
             const int label = labels_[static_cast<std::size_t>(i)];
-            if (label >= std::ssize(classes_)) {
+            if (label < 0 || label >= std::ssize(classes_)) {
                 throw Error(detail::text("Dataset, label ", i),
                             detail::text("an index into ", classes_.size(), " classes"), std::to_string(label));
             }
@@ -73,7 +72,7 @@ private:
 
     Extent extent_;
     std::vector<std::uint8_t> pixels_;  // [N][H][W][3]
-    std::vector<std::uint8_t> labels_;  // [N]
+    std::vector<int> labels_;           // [N]
     std::vector<std::string> classes_;
 };
 

@@ -201,7 +201,7 @@ inline std::vector<std::uint8_t> read_fashion_mnist_images(const std::filesystem
     return pixels;
 }
 
-inline std::vector<std::uint8_t> read_fashion_mnist_labels(const std::filesystem::path& path, Index count) {
+inline std::vector<int> read_fashion_mnist_labels(const std::filesystem::path& path, Index count) {
     const std::array dimensions{static_cast<std::uint32_t>(count)};
     IdxFile file{path, std::to_string(count) + " labels (IDX)", dimensions};
     const std::uint64_t start = file.offset();
@@ -213,7 +213,7 @@ inline std::vector<std::uint8_t> read_fashion_mnist_labels(const std::filesystem
         throw FormatError(at_byte(file.name(), start + static_cast<std::uint64_t>(wrong - labels.begin())),
                           "a label of 0 to 9", std::to_string(int{*wrong}));
     }
-    return labels;
+    return {labels.begin(), labels.end()};
 }
 
 }  // namespace detail

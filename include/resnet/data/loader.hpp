@@ -78,8 +78,8 @@ struct LoaderOptions {
 
 /// What a step of training takes. Valid until the next batch is asked for.
 struct Batch {
-    ImageView images;                      // [n][H][W][3], uint8, RGB
-    std::span<const std::uint8_t> labels;  // [n]
+    ImageView images;             // [n][H][W][3], uint8, RGB
+    std::span<const int> labels;  // [n]
     std::uint32_t epoch = 0;
     Index number = 0;  // in the epoch; a run that is cut after this batch resumes with `epoch(epoch, number + 1)`
     Index first = 0;   // position of its first image in the epoch's order
@@ -137,7 +137,8 @@ public:
 
 private:
     struct Slot {
-        std::vector<std::uint8_t> pixels, labels;
+        std::vector<std::uint8_t> pixels;
+        std::vector<int> labels;
         Batch batch;
     };
 

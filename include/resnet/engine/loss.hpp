@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cmath>
-#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -12,16 +11,16 @@
 
 namespace resnet::inline v0 {
 
-/// What a batch should be: a label an image, or weight * label + (1 - weight) * second label (mixup, cutmix). A view.
+/// What a batch should be: the index of a class for each image, or weight * label + (1 - weight) * second label (mixup, cutmix). A view.
 struct Targets {
-    std::span<const std::uint8_t> labels;
-    std::span<const std::uint8_t> second_labels{};  // empty, or as many as labels
-    std::span<const float> weights{};               // of the first label, 0 ... 1
+    std::span<const int> labels;
+    std::span<const int> second_labels{};  // empty, or as many as labels
+    std::span<const float> weights{};      // of the first label, 0 ... 1
 
     Targets() = default;
-    Targets(std::span<const std::uint8_t> first) : labels{first} {}     // NOLINT(google-explicit-constructor)
-    Targets(const std::vector<std::uint8_t>& first) : labels{first} {}  // NOLINT(google-explicit-constructor)
-    Targets(std::span<const std::uint8_t> first, std::span<const std::uint8_t> second, std::span<const float> weight)
+    Targets(std::span<const int> first) : labels{first} {}     // NOLINT(google-explicit-constructor)
+    Targets(const std::vector<int>& first) : labels{first} {}  // NOLINT(google-explicit-constructor)
+    Targets(std::span<const int> first, std::span<const int> second, std::span<const float> weight)
         : labels{first},
           second_labels{second},
           weights{weight} {}
@@ -37,8 +36,8 @@ inline void check_targets(const Targets& targets, Index images, int classes) {
                     detail::text(targets.second_labels.size(), " and ", targets.weights.size()));
     for (const auto& labels : {targets.labels, targets.second_labels})
         for (std::size_t i = 0; i < labels.size(); ++i)
-            if (labels[i] >= classes)
-                throw Error("targets", detail::text("labels below ", classes),
+            if (labels[i] < 0 || labels[i] >= classes)
+                throw Error("targets", detail::text("labels of 0 to ", classes - 1),
                             detail::text(labels[i], " for image ", i));
 }
 
