@@ -247,7 +247,7 @@ def main():
         writer.writerow("network batch work threads isa contestant setting version round batches seconds_a_batch images_a_second logits_differ_by".split())
         for row in rows:
             case = options.build / "cases" / f"{row.network}-{row.batch}"
-            if not (case / "case.json").exists():
+            if is_stale(case / "case.json"):
                 with open(options.logs / f"prepare-{case.name}.log", "w") as log:
                     subprocess.run([sys.executable, HERE / "prepare.py", case, row.network, str(row.batch)], check=True, stdout=log, stderr=log)
 
@@ -262,6 +262,12 @@ def main():
             passed.append(compare(row, case, options, record))
     print(f"\n{sum(passed)} of {len(passed)} rows pass; every setting and round: {os.path.relpath(table)}")
     sys.exit(0 if all(passed) else 1)
+
+
+def is_stale(facts):
+    """Whether a case has to be written, or written anew because what writes it has changed."""
+    sources = (HERE / "prepare.py", HERE / "case.py")
+    return not facts.exists() or facts.stat().st_mtime < max(source.stat().st_mtime for source in sources)
 
 
 def shown(arguments):
