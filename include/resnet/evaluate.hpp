@@ -17,7 +17,7 @@ struct Evaluation {
     int classes = 0;
     std::vector<Index> confusion;  // [label][class that was said], counts
 
-    Index confused(int label, int said) const { return confusion[static_cast<std::size_t>(label * classes + said)]; }
+    Index confused(int label, int said) const { return at(confusion, label * classes + said); }
 };
 
 /// The class with the largest logit; the first of equals.
@@ -32,8 +32,8 @@ int predicted_class(std::span<const Scalar> logits) {
 /// Classifies all images, `batch` at a time. Error where there are no images, not one label an image, or a label is not a
 /// class.
 template <class Net, class Scalar>
-Evaluation evaluate(const Classifier<Net, Scalar>& classify, const ImageView& images,
-                    std::span<const int> labels, Index batch = 128) {
+Evaluation evaluate(const Classifier<Net, Scalar>& classify, const ImageView& images, std::span<const int> labels,
+                    Index batch = 128) {
     constexpr int classes = Model<Net, Scalar>::classes;
     check_targets(Targets{labels}, images.images, classes);
     if (images.images < 1) throw Error("images", "at least one image", std::to_string(images.images));

@@ -80,7 +80,7 @@ inline Image new_image(const char* where, Extent extent, const Image& source) {
 /// rounds them; and where the output is the longer one, less the black pixels before the input, rounded down.
 constexpr int crop_begin(int input, int output) {
     const int rest = input - output;
-    return rest >= 0 ? rest / 2 + (rest % 4 == 3) : -(-rest / 2);
+    return rest >= 0 ? rest / 2 + (rest % 4 == 3 ? 1 : 0) : -(-rest / 2);
 }
 
 }  // namespace detail

@@ -18,8 +18,32 @@
 
 namespace resnet::inline v0 {
 
-/// `count` zeroed elements on a 64-byte boundary; from 2 MiB on a 2 MiB boundary and advised to be huge pages: address
-/// translation costs matrix kernels up to half their speed on virtual machines.
+namespace detail {
+
+struct FreeMemory {
+    void operator()(std::byte* memory) const noexcept {
+        std::free(memory);  // NOLINT(cppcoreguidelines-no-malloc): what aligned_alloc gave
+    }
+};
+using Memory = std::unique_ptr<std::byte[], FreeMemory>;
+
+/// At least `bytes` bytes without values, on a 64-byte boundary; from 2 MiB on a 2 MiB boundary and advised to be huge
+/// pages: address translation costs matrix kernels up to half their speed on virtual machines.
+inline Memory allocate(std::size_t bytes) {
+    constexpr std::size_t line = 64, huge_page = std::size_t{2} << 20;
+    const std::size_t alignment = bytes >= huge_page ? huge_page : line;
+    const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+    Memory memory{static_cast<std::byte*>(std::aligned_alloc(alignment, rounded))};
+    if (memory == nullptr && bytes > 0) throw std::bad_alloc{};
+#if defined(__linux__)
+    if (alignment == huge_page) ::madvise(memory.get(), rounded, MADV_HUGEPAGE);  // a wish: it may not be granted
+#endif
+    return memory;
+}
+
+}  // namespace detail
+
+/// `count` zeroed elements, aligned for every vector instruction.
 template <class T>
 class Buffer {
 public:
@@ -41,35 +65,24 @@ public:
         if (count > size_) *this = Buffer(count);
     }
 
-    T* data() noexcept { return data_.get(); }
-    const T* data() const noexcept { return data_.get(); }
+    T* data() noexcept { return reinterpret_cast<T*>(data_.get()); }
+    const T* data() const noexcept { return reinterpret_cast<const T*>(data_.get()); }
     Index size() const noexcept { return size_; }
     Index bytes() const noexcept { return size_ * static_cast<Index>(sizeof(T)); }
-    std::span<T> span() noexcept { return {data_.get(), static_cast<std::size_t>(size_)}; }
-    std::span<const T> span() const noexcept { return {data_.get(), static_cast<std::size_t>(size_)}; }
+    std::span<T> span() noexcept { return {data(), static_cast<std::size_t>(size_)}; }
+    std::span<const T> span() const noexcept { return {data(), static_cast<std::size_t>(size_)}; }
 
 private:
-    struct Free {
-        void operator()(T* data) const noexcept { std::free(data); }
-    };
-
-    static T* allocate(Index count) {
-        if (count == 0) return nullptr;
-        constexpr std::size_t line = 64, huge = std::size_t{2} << 20;
+    static detail::Memory allocate(Index count) {
+        if (count == 0) return {};
         const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
-        const std::size_t alignment = bytes >= huge ? huge : line;
-        const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-        void* data = std::aligned_alloc(alignment, rounded);
-        if (data == nullptr) throw std::bad_alloc{};
-#if defined(__linux__)
-        if (alignment == huge) madvise(data, rounded, MADV_HUGEPAGE);  // a wish: nothing is lost if it is not granted
-#endif
-        std::memset(data, 0, rounded);
-        return static_cast<T*>(data);
+        detail::Memory memory = detail::allocate(bytes);
+        std::memset(memory.get(), 0, bytes);
+        return memory;
     }
 
     Index size_ = 0;
-    std::unique_ptr<T, Free> data_;
+    detail::Memory data_;
 };
 
 }  // namespace resnet::inline v0

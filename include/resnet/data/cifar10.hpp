@@ -37,7 +37,7 @@ std::vector<std::filesystem::path> cifar10_files(const std::filesystem::path& fo
 namespace detail {
 
 inline constexpr Extent cifar10_extent{32, 32};
-inline constexpr Index cifar10_pixels = 32 * 32 * 3;
+inline constexpr Index cifar10_pixels = cifar10_extent.area() * 3;
 inline constexpr Index cifar10_record = 1 + cifar10_pixels;  // bytes: the label, then a red, a green and a blue plane
 inline constexpr Index cifar10_records = 10'000;             // a file
 inline constexpr const char* cifar10_content = "10000 records of 3073 bytes (a CIFAR-10 batch)";
@@ -92,6 +92,7 @@ inline std::vector<std::filesystem::path> cifar10_files(const std::filesystem::p
                         "the folder must hold CIFAR-10's binary version, unpacked");
     }
     std::vector<std::filesystem::path> files;
+    files.reserve(names.size());
     for (const std::string& name : names) files.push_back(*found / name);
     return files;
 }

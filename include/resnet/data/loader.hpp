@@ -144,7 +144,7 @@ private:
 
     /// Gives back the batch in use and waits for the next one; null after the last.
     const Batch* next();
-    void prepare(std::stop_token stop) noexcept;
+    void prepare(const std::stop_token& stop) noexcept;
     void fill(Slot& slot, Index number, const std::stop_token& stop) const;
     Slot& slot(Index number) { return slots_[static_cast<std::size_t>(number) % slots_.size()]; }
 
@@ -228,7 +228,7 @@ inline Loader::Epoch::Epoch(const Loader& loader, std::uint32_t epoch, Index fir
         slot.pixels.resize(images * static_cast<std::size_t>(loader.data_->extent().area() * 3));
         slot.labels.resize(images);
     }
-    thread_ = std::jthread{[this](std::stop_token thread_stop) { prepare(std::move(thread_stop)); }};
+    thread_ = std::jthread{[this](const std::stop_token& thread_stop) { prepare(thread_stop); }};
 }
 
 inline Loader::Epoch::Iterator Loader::Epoch::begin() { return Iterator{*this}; }
@@ -244,7 +244,7 @@ inline const Batch* Loader::Epoch::next() {
     return &slot(taken_++).batch;
 }
 
-inline void Loader::Epoch::prepare(std::stop_token stop) noexcept {
+inline void Loader::Epoch::prepare(const std::stop_token& stop) noexcept {
     const auto slots = std::ssize(slots_);
     try {
         for (Index number = ready_; number < loader_.batches(); ++number) {

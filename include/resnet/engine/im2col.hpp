@@ -76,11 +76,10 @@ void for_each_tile(Index rows, auto&& visit) {
 template <class Scalar>
 struct Im2colScratch {
     Scalar *columns, *product, *group;
-    Im2colScratch(const Run<Scalar>& run, const ConvolutionShape& shape, int slot) {
-        columns = reinterpret_cast<Scalar*>(run.workspace.scratch(slot));
-        product = columns + im2col_rows * round_up(Index{shape.window.taps()} * shape.in, 16);
-        group = product + product_depth * (im2col_rows + product_columns);
-    }
+    Im2colScratch(const Run<Scalar>& run, const ConvolutionShape& shape, int slot)
+        : columns{reinterpret_cast<Scalar*>(run.workspace.scratch(slot))},
+          product{columns + im2col_rows * round_up(Index{shape.window.taps()} * shape.in, 16)},
+          group{product + product_depth * (im2col_rows + product_columns)} {}
 };
 
 }  // namespace detail

@@ -15,7 +15,7 @@ template <class Scalar>
 MomentsChunk moments_chunk(const Run<Scalar>& run, int tensor, Index chunk) {
     const int channels = run.plan.tensor(tensor).channels;
     double* at = run.workspace.partial_sums() + chunk * (2 * channels + 1);
-    return {at, at + channels, at + 2 * channels};
+    return {at, at + channels, at + Index{2} * channels};
 }
 
 /// Leaves mean and sum of squared deviations of all chunks in the workspace's moments of the tensor.

@@ -78,7 +78,7 @@ void pack_turned_tap(const Packing<Scalar>& to, int tap, Index position, Index l
 template <class Scalar>
 void pack_winograd_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) {
     const Index in = to.shape.in, out = to.shape.out;
-    for (Index i = Index{strip} * pack_strip; i < std::min<Index>((strip + 1) * pack_strip, in); ++i)
+    for (Index i = Index{strip} * pack_strip; i < std::min(Index{strip + 1} * pack_strip, in); ++i)
         for (int p = 0; p < to.panels.count(); ++p) {
             const Panels::Panel panel = to.panels[p];
             const Index width = to.width(panel);

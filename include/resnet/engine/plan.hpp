@@ -62,10 +62,10 @@ private:
     Graph graph_;
     Program program_;
     PlanOptions options_;
+    int block_, channels_ = 0;
     std::vector<PlannedStep> steps_;
     std::vector<Index> offsets_;
     Index arena_ = 0, packs_ = 0;
-    int block_ = 1, channels_ = 0;
 };
 
 namespace detail {
@@ -97,8 +97,8 @@ inline Plan::Plan(Graph graph, Program program, const PlanOptions& options, Pane
     : graph_{std::move(graph)},
       program_{std::move(program)},
       options_{options},
+      block_{options.block > 0 ? options.block : detail::default_block(graph_)},
       steps_(program_.steps.size()) {
-    block_ = options.block > 0 ? options.block : detail::default_block(graph_);
     for (const Tensor& tensor : program_.tensors) channels_ = std::max(channels_, tensor.channels);
     for (int i = 0; i < size(); ++i)
         if (const Step& step = at(program_.steps, i); detail::is_convolution(step.kind))

@@ -22,11 +22,11 @@ public:
         for (const Tensor& tensor : plan.program().tensors) {
             if (tensor.moments < 0) continue;
             at(moment_offsets_, tensor.moments) = moments;
-            moments += 2 * tensor.channels;
+            moments += Index{2} * tensor.channels;
         }
         for (const Norm& norm : plan.program().norms) {
             norm_offsets_.push_back(norms);
-            norms += 2 * at(plan.graph().layers, norm.layer).normalized;
+            norms += Index{2} * at(plan.graph().layers, norm.layer).normalized;
         }
         moments_ = Buffer<double>(moments);
         norms_ = Buffer<double>(norms);

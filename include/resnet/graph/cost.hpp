@@ -13,9 +13,7 @@ namespace resnet::inline v0 {
 constexpr Index macs(const ConvolutionShape& shape) { return shape.output.area() * shape.weights(); }
 
 /// The same without the taps that only touch padding: what direct kernels execute.
-constexpr Index live_macs(const ConvolutionShape& shape) {
-    return live_pairs(shape) * shape.in * shape.out;
-}
+constexpr Index live_macs(const ConvolutionShape& shape) { return live_pairs(shape) * shape.in * shape.out; }
 
 constexpr Index macs(const Graph& graph, const Node& node) {
     if (node.op == Op::conv2d || node.op == Op::linear) return macs(graph.convolution(node));

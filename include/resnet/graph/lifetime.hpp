@@ -18,10 +18,10 @@ constexpr void for_each_tensor(const Step& step, auto&& visit) {
     };
     switch (step.kind) {
         case StepKind::convolution_grad_weight:
+        case StepKind::custom_grad:
             touch_terms();
             break;
         case StepKind::convolution_grad_input:
-            break;
         case StepKind::average_pool_grad:
             break;
         case StepKind::pointwise_grad:
@@ -30,9 +30,6 @@ constexpr void for_each_tensor(const Step& step, auto&& visit) {
                 const Term& term = step.terms[static_cast<std::size_t>(t)];
                 if (term.norm >= 0) touch(term.tensor);
             }
-            break;
-        case StepKind::custom_grad:
-            touch_terms();
             break;
         case StepKind::input:
             touch(step.output);
@@ -95,8 +92,8 @@ constexpr Index peak_elements(const Program& program) {
         if (lives[t].last < 0) continue;
         const Index size = program.tensors[t].elements();
         // What takes over another's memory in step i is counted from step i + 1 on.
-        change[static_cast<std::size_t>(lives[t].first + (lives[t].takes_over >= 0 ? 1 : 0))] += size;
-        change[static_cast<std::size_t>(lives[t].last + 1)] -= size;
+        at(change, lives[t].first + (lives[t].takes_over >= 0 ? 1 : 0)) += size;
+        at(change, lives[t].last + 1) -= size;
     }
     Index live = 0, peak = 0;
     for (const Index c : change) {

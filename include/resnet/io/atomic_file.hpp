@@ -89,7 +89,8 @@ auto uninterrupted(Call call) {
 
 template <class System>
 BasicAtomicFile<System>::BasicAtomicFile(const std::filesystem::path& path, System system)
-    : system_{std::move(system)}, path_{path} {
+    : system_{std::move(system)},
+      path_{path} {
     try {
         std::error_code error;
         // Renaming over a link would replace the link and leave the file that it names as it was.
@@ -102,8 +103,8 @@ BasicAtomicFile<System>::BasicAtomicFile(const std::filesystem::path& path, Syst
         }
         // Opened before anything is written: a folder that can't be synced must be known before the exchange.
         const auto folder = path_.has_parent_path() ? path_.parent_path() : std::filesystem::path{"."};
-        folder_ = detail::uninterrupted(
-            [&] { return system_.open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
+        folder_ =
+            detail::uninterrupted([&] { return system_.open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
         if (folder_ == none) fail("to open the folder of the file");
         open_temporary();
     } catch (...) {  // there is no destructor yet

@@ -3,22 +3,15 @@
 // is found.
 #pragma once
 
-#if defined(__linux__)
-#include <sys/mman.h>  // madvise
-#endif
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>   // std::snprintf
-#include <cstdlib>  // std::aligned_alloc
+#include <cstdio>  // std::snprintf
 #include <cstring>
 #include <filesystem>
 #include <functional>
 #include <map>
-#include <memory>
-#include <new>
 #include <optional>
 #include <ranges>
 #include <span>
@@ -28,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include <resnet/core/buffer.hpp>
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
 #include <resnet/core/text.hpp>
@@ -42,24 +36,6 @@ namespace resnet::inline v0 {
 using Metadata = std::map<std::string, std::string>;
 
 namespace detail {
-
-struct FreeBytes {
-    void operator()(std::byte* bytes) const noexcept { std::free(bytes); }
-};
-using Bytes = std::unique_ptr<std::byte[], FreeBytes>;
-
-/// What a Buffer is, on huge pages where it is large, but without initial values: zeros would take as long as the file.
-inline Bytes allocate_bytes(std::size_t count) {
-    constexpr std::size_t huge_page = 2 << 20;
-    const std::size_t alignment = count < huge_page ? 64 : huge_page;
-    const std::size_t rounded = (count / alignment + 1) * alignment;
-    Bytes bytes{static_cast<std::byte*>(std::aligned_alloc(alignment, rounded))};
-    if (!bytes) throw std::bad_alloc{};
-#if defined(__linux__)
-    if (alignment == huge_page) ::madvise(bytes.get(), rounded, MADV_HUGEPAGE);  // a wish
-#endif
-    return bytes;
-}
 
 inline constexpr auto file_format = "resnet", file_format_version = "1";
 
@@ -121,7 +97,7 @@ private:
 
     std::string name_;
     Metadata metadata_;
-    detail::Bytes data_;
+    detail::Memory data_;
     std::vector<TensorRecord> tensors_;
 };
 
@@ -249,7 +225,7 @@ inline TensorFile::TensorFile(const std::filesystem::path& path) : name_{path.st
 
     const auto checksum = detail::stated_checksum(metadata_, name_);
     Crc32c sum = checksum ? detail::begin_checksum(prefix, *checksum, name_) : Crc32c{};
-    data_ = detail::allocate_bytes(data_bytes);
+    data_ = detail::allocate(data_bytes);
     const std::span data{data_.get(), data_bytes};
     constexpr std::size_t block = 1 << 18;  // bytes that are still in the L2 cache when the checksum is taken
     for (std::size_t begin = 0; begin < data.size(); begin += block) {

@@ -77,7 +77,7 @@ public:
         if (!text_.starts_with('{')) {
             throw FormatError(file_, "a header that is a JSON object", "a first byte that is not '{'");
         }
-        if (text_.find('\0') != text_.npos) {  // where the JSON library would take the text to end
+        if (text_.find('\0') != std::string_view::npos) {  // where the JSON library would take the text to end
             throw FormatError(file_, "a header in JSON", "a zero byte in it");
         }
         nlohmann::json::sax_parse(text_, this);
@@ -257,8 +257,8 @@ inline std::string format_safetensors_header(const SafetensorsHeader& header, co
     for (const auto& tensor : header.tensors) {
         std::string shape;
         for (const Index extent : tensor.shape) append(shape, text(shape.empty() ? "" : ",", extent));
-        append(members, text(",", utf8(tensor.name), ":{\"dtype\":\"", name(tensor.type), "\",\"shape\":[", shape,
-                             "],\"data_offsets\":[", tensor.begin, ",", tensor.end, "]}"));
+        append(members, text(",", utf8(tensor.name), R"(:{"dtype":")", name(tensor.type), R"(","shape":[)", shape,
+                             R"(],"data_offsets":[)", tensor.begin, ",", tensor.end, "]}"));
     }
     std::string result = text("{", members.empty() ? "" : members.substr(1), "}");
     result.append(static_cast<std::size_t>(round_up(std::ssize(result), 8) - std::ssize(result)), ' ');

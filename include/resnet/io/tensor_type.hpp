@@ -29,7 +29,7 @@ constexpr bool is_floating_point(TensorType type) { return type <= TensorType::b
 
 /// The type that holds a C++ type's values as they are.
 template <class T>
-    requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 constexpr TensorType tensor_type_of();
 
 /// IEEE 754 binary16, and bfloat16 (the upper half of a float): exact, infinities and NaN included.
@@ -39,7 +39,7 @@ constexpr float float_of_bf16(std::uint16_t bits) { return std::bit_cast<float>(
 /// Converts stored elements to `values`; `bytes` holds exactly that many, aligned or not. To a floating-point type it
 /// rounds as a cast does. False where an element is no value of an integer type, as is every floating-point one.
 template <class T>
-    requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 bool convert(TensorType type, std::span<const std::byte> bytes, std::span<T> values);
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -48,9 +48,18 @@ namespace detail {
 
 /// Name and bytes of each, in the order of TensorType.
 inline constexpr std::array<std::pair<std::string_view, int>, 12> tensor_types{{
-    {"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2},  //
-    {"I64", 8}, {"I32", 4}, {"I16", 2}, {"I8", 1},    //
-    {"U64", 8}, {"U32", 4}, {"U16", 2}, {"U8", 1},
+    {"F64", 8},
+    {"F32", 4},
+    {"F16", 2},
+    {"BF16", 2},  //
+    {"I64", 8},
+    {"I32", 4},
+    {"I16", 2},
+    {"I8", 1},  //
+    {"U64", 8},
+    {"U32", 4},
+    {"U16", 2},
+    {"U8", 1},
 }};
 
 template <class Stored, class T, class Convert>
@@ -60,8 +69,11 @@ bool convert_each(std::span<const std::byte> bytes, std::span<T> values, Convert
         std::memcpy(&stored, bytes.data() + i * sizeof(Stored), sizeof(Stored));
         const auto value = convert(stored);
         if constexpr (std::integral<T>) {
-            if constexpr (!std::integral<decltype(value)>) return false;
-            else if (!std::in_range<T>(value)) return false;
+            if constexpr (std::integral<decltype(value)>) {
+                if (!std::in_range<T>(value)) return false;
+            } else {
+                return false;
+            }
         }
         values[i] = static_cast<T>(value);
     }
@@ -82,7 +94,7 @@ constexpr std::optional<TensorType> tensor_type(std::string_view name) {
 constexpr Index element_bytes(TensorType type) { return detail::tensor_types[static_cast<std::size_t>(type)].second; }
 
 template <class T>
-    requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 constexpr TensorType tensor_type_of() {
     static_assert(sizeof(T) <= 8, "files hold no element that is longer");
     // Each kind's types are listed from 8 bytes down.
@@ -104,7 +116,7 @@ constexpr float float_of_f16(std::uint16_t bits) {
 }
 
 template <class T>
-    requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 bool convert(TensorType type, std::span<const std::byte> bytes, std::span<T> values) {
     if (type == tensor_type_of<T>()) {
         if (!values.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
@@ -112,18 +124,30 @@ bool convert(TensorType type, std::span<const std::byte> bytes, std::span<T> val
     }
     constexpr auto same = [](auto value) { return value; };
     switch (type) {
-        case TensorType::f64: return detail::convert_each<double>(bytes, values, same);
-        case TensorType::f32: return detail::convert_each<float>(bytes, values, same);
-        case TensorType::f16: return detail::convert_each<std::uint16_t>(bytes, values, float_of_f16);
-        case TensorType::bf16: return detail::convert_each<std::uint16_t>(bytes, values, float_of_bf16);
-        case TensorType::i64: return detail::convert_each<std::int64_t>(bytes, values, same);
-        case TensorType::i32: return detail::convert_each<std::int32_t>(bytes, values, same);
-        case TensorType::i16: return detail::convert_each<std::int16_t>(bytes, values, same);
-        case TensorType::i8: return detail::convert_each<std::int8_t>(bytes, values, same);
-        case TensorType::u64: return detail::convert_each<std::uint64_t>(bytes, values, same);
-        case TensorType::u32: return detail::convert_each<std::uint32_t>(bytes, values, same);
-        case TensorType::u16: return detail::convert_each<std::uint16_t>(bytes, values, same);
-        case TensorType::u8: return detail::convert_each<std::uint8_t>(bytes, values, same);
+        case TensorType::f64:
+            return detail::convert_each<double>(bytes, values, same);
+        case TensorType::f32:
+            return detail::convert_each<float>(bytes, values, same);
+        case TensorType::f16:
+            return detail::convert_each<std::uint16_t>(bytes, values, float_of_f16);
+        case TensorType::bf16:
+            return detail::convert_each<std::uint16_t>(bytes, values, float_of_bf16);
+        case TensorType::i64:
+            return detail::convert_each<std::int64_t>(bytes, values, same);
+        case TensorType::i32:
+            return detail::convert_each<std::int32_t>(bytes, values, same);
+        case TensorType::i16:
+            return detail::convert_each<std::int16_t>(bytes, values, same);
+        case TensorType::i8:
+            return detail::convert_each<std::int8_t>(bytes, values, same);
+        case TensorType::u64:
+            return detail::convert_each<std::uint64_t>(bytes, values, same);
+        case TensorType::u32:
+            return detail::convert_each<std::uint32_t>(bytes, values, same);
+        case TensorType::u16:
+            return detail::convert_each<std::uint16_t>(bytes, values, same);
+        case TensorType::u8:
+            return detail::convert_each<std::uint8_t>(bytes, values, same);
     }
     return false;
 }

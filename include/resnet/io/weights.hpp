@@ -139,7 +139,7 @@ inline std::array<float, 3> numbers_of_text(std::string_view text, const std::st
     for (float& number : numbers) {
         const auto stop = std::from_chars(rest.data(), rest.data() + rest.size(), number).ptr;
         rest.remove_prefix(static_cast<std::size_t>(stop - rest.data()));
-        rest.remove_prefix(rest.starts_with(' '));
+        if (rest.starts_with(' ')) rest.remove_prefix(1);
         finite = finite && std::isfinite(number);
     }
     if (!finite || numbers_text(numbers) != text) throw FormatError(where, "three numbers", printable(text));

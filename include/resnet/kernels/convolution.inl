@@ -145,7 +145,7 @@ void convolution(const ConvolutionJob<Scalar>& job) noexcept {
     for (int p = job.first_panel; p < job.last_panel; ++p) {
         const Panels::Panel panel = panels[p];
         const Scalar* weight = job.weight + panel.first * depth_total;
-        const Index width = panel.vectors * lanes;
+        const Index width = Index{panel.vectors} * lanes;
         for (int first_tap = 0; first_tap < live; first_tap += taps_a_block)
             for (Index k = 0; k < in; k += piece)
                 for (Index r = job.first_run; r < job.last_run; ++r) {

@@ -19,7 +19,7 @@ void max_pool(const PoolJob<Scalar>& job) noexcept {
                         for (Index i = 0; i < job.width; ++i) out[i] = in[i];
                     } else {  // a NaN wins, as in PyTorch
                         RESNET_INDEPENDENT
-                        for (Index i = 0; i < job.width; ++i)
+                        for (Index i = 0; i < job.width; ++i)  // NOLINTNEXTLINE(misc-redundant-expression)
                             out[i] = ((in[i] > out[i]) | (in[i] != in[i])) ? in[i] : out[i];
                     }
                     first = false;

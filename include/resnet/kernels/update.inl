@@ -47,7 +47,7 @@ double sum_of_squares(const Scalar* x, Index count) noexcept {
     using Packet = typename Vector<Scalar>::Packet;
     using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes;
-    constexpr Index group = 64 * lanes;
+    constexpr Index group = Index{64} * lanes;
     double total = 0;
     for (Index first = 0; first < count; first += group) {
         Packet sum{};

@@ -6,14 +6,14 @@ struct Vector;
 template <>
 struct Vector<float> {
     static constexpr int lanes = RESNET_VECTOR_BYTES / 4;
-    typedef float Packet __attribute__((vector_size(RESNET_VECTOR_BYTES), may_alias));
-    typedef float Unaligned __attribute__((vector_size(RESNET_VECTOR_BYTES), aligned(4), may_alias));
+    using Packet __attribute__((vector_size(RESNET_VECTOR_BYTES), may_alias)) = float;
+    using Unaligned __attribute__((vector_size(RESNET_VECTOR_BYTES), aligned(4), may_alias)) = float;
 };
 template <>
 struct Vector<double> {
     static constexpr int lanes = RESNET_VECTOR_BYTES / 8;
-    typedef double Packet __attribute__((vector_size(RESNET_VECTOR_BYTES), may_alias));
-    typedef double Unaligned __attribute__((vector_size(RESNET_VECTOR_BYTES), aligned(8), may_alias));
+    using Packet __attribute__((vector_size(RESNET_VECTOR_BYTES), may_alias)) = double;
+    using Unaligned __attribute__((vector_size(RESNET_VECTOR_BYTES), aligned(8), may_alias)) = double;
 };
 
 // Tiles: as many sums as the registers hold beside a row of weights.

@@ -23,7 +23,7 @@ template <class Scalar>
 struct WinogradInput {
     static constexpr int inputs = 6, outputs = 6;
     template <class Packet>
-    static void apply(const Packet* d, int from, Packet* v, int to) {
+    static void apply(const Packet* d, Index from, Packet* v, Index to) {
         using K = WinogradConstants<Scalar>;
         const Packet d1 = d[from], d2 = d[2 * from], d3 = d[3 * from], d4 = d[4 * from];
         const Packet even_a = d4 - d2 * K::two, odd_a = (d3 - d1 * K::two) * K::a;
@@ -42,7 +42,7 @@ template <class Scalar>
 struct WinogradOutput {
     static constexpr int inputs = 6, outputs = 4;
     template <class Packet>
-    static void apply(const Packet* m, int from, Packet* y, int to) {
+    static void apply(const Packet* m, Index from, Packet* y, Index to) {
         using K = WinogradConstants<Scalar>;
         const Packet m1 = m[from], m2 = m[2 * from], m3 = m[3 * from], m4 = m[4 * from];
         const Packet even_a = m1 + m2, odd_a = (m1 - m2) * K::a, even_b = m3 + m4, odd_b = (m3 - m4) * K::b;
@@ -58,7 +58,7 @@ template <class Scalar>
 struct WinogradGradOutput {
     static constexpr int inputs = 4, outputs = 6;
     template <class Packet>
-    static void apply(const Packet* y, int from, Packet* m, int to) {
+    static void apply(const Packet* y, Index from, Packet* m, Index to) {
         using K = WinogradConstants<Scalar>;
         const Packet y0 = y[0], y1 = y[from], y2 = y[2 * from], y3 = y[3 * from];
         const Packet even_a = y0 + y2 * K::half, odd_a = (y1 + y3 * K::half) * K::a;
@@ -77,7 +77,7 @@ template <class Scalar>
 struct WinogradWeight {
     static constexpr int inputs = 3, outputs = 6;
     template <class Packet>
-    static void apply(const Packet* g, int from, Packet* u, int to) {
+    static void apply(const Packet* g, Index from, Packet* u, Index to) {
         using K = WinogradConstants<Scalar>;
         const Packet g0 = g[0], g1 = g[from], g2 = g[2 * from];
         const Packet even_a = g0 + g2 * K::half, odd_a = g1 * K::a, even_b = g0 + g2 * K::two, odd_b = g1 * K::b;
@@ -95,7 +95,7 @@ template <class Scalar>
 struct WinogradGradWeight {
     static constexpr int inputs = 6, outputs = 3;
     template <class Packet>
-    static void apply(const Packet* u, int from, Packet* g, int to) {
+    static void apply(const Packet* u, Index from, Packet* g, Index to) {
         using K = WinogradConstants<Scalar>;
         const Packet u1 = u[from], u2 = u[2 * from], u3 = u[3 * from], u4 = u[4 * from];
         const Packet even_a = (u1 + u2) * K::third, odd_a = (u1 - u2) * K::third;
