@@ -54,14 +54,15 @@ struct WeightGradientChunks {
 inline WeightGradientChunks weight_gradient_chunks(const Plan& plan, const PlannedStep& step, Index images) {
     const Index blocks = divide_up(images, plan.block());
     WeightGradientChunks chunks;
-    // Large weights: copies and their sum would cost more than reading the activations again for each tap.
-    constexpr Index large = Index{1} << 17;
     const bool direct = step.kernel == ConvolutionKernel::direct;
-    const Index parts = step.shape.weights() >= large && direct ? 1 : std::min<Index>(blocks, 16);
+    chunks.taps = direct ? static_cast<Index>(step.tap_runs.size()) : 1;
+    // Large weights: copies and their sum would cost more than reading the activations again for each tap.
+    constexpr Index large = Index{1} << 17, most_parts = 16;
+    const Index wanted = direct ? divide_up(wanted_chunks, chunks.taps) : most_parts;
+    const Index parts = step.shape.weights() >= large && direct ? 1 : std::min({blocks, wanted, most_parts});
     chunks.blocks_a_part = divide_up(blocks, parts);
     chunks.parts = divide_up(blocks, chunks.blocks_a_part);
     if (!direct) return chunks;
-    chunks.taps = static_cast<Index>(step.tap_runs.size());
     chunks.in_groups =
         std::clamp<Index>(divide_up(wanted_chunks, chunks.parts * chunks.taps), 1, divide_up(step.shape.in, 16));
     return chunks;

@@ -1,8 +1,5 @@
-// The gradient of a tap's weights: a product whose depth is the rows (positions x images) that use the tap.
-//
-// Rows are taken in groups that stay in the first-level cache. A group's gradients of one panel are copied side by side first: rows of
-// 256 or 512 channels lie a power of two apart, so a panel's part of them would meet in a few sets of that cache, once for each of the
-// In / 6 tiles that read it.
+// The gradient of a tap's weights: a product whose depth is the rows (positions x images) that use the tap. Rows are taken
+// in groups that stay in the second-level cache while all tiles of In x Out read them.
 
 /// Neighbouring rows of a group: `rows` of them from `input` and `grad_output` on.
 template <class Scalar>
@@ -19,31 +16,42 @@ struct RowGroup {
     RowSegment<Scalar> segments[weight_gradient_segments];
     int count = 0;
     Index rows = 0;
-    Index step = 0;  // from row to row of the input; of the gradient it is Out
+    Index step = 0;  // from row to row of the input
 
     bool full() const { return rows >= weight_gradient_group || count == weight_gradient_segments; }
 };
 
-/// grad_weight[Rows][Vectors * lanes] (+)= sum over the group's rows of input[row][first ... first + Rows)^T * grad_output[row][...].
+/// Where a tile begins in a row of the input and of the gradient, and where its sums go.
+template <class Scalar>
+struct WeightGradientTarget {
+    Index first_in, first_out;
+    Index grad_output_step;  // from row to row of the gradient
+    Scalar* grad_weight;
+    Index stride;  // from row to row of grad_weight
+    bool load;     // add to what is there
+};
+
+/// grad_weight[Rows][Vectors * lanes] (+)= sum over the group's rows of input[row][first_in ...]^T grad_output[row][first_out ...].
 template <class Scalar, int Rows, int Vectors>
-void weight_gradient_tile(const RowGroup<Scalar>& group, Index first, const Scalar* grad_output, Scalar* grad_weight,
-                          Index stride, bool load) {
+void weight_gradient_tile(const RowGroup<Scalar>& group, const WeightGradientTarget<Scalar>& target) {
     using Packet = typename Vector<Scalar>::Packet;
     using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes;
 
-    Packet sum[Rows][Vectors];
-    RESNET_UNROLL
-    for (int r = 0; r < Rows; ++r) {
+    Packet sum[Rows][Vectors] = {};
+    if (target.load) {
         RESNET_UNROLL
-        for (int v = 0; v < Vectors; ++v)
-            sum[r][v] =
-                load ? Packet(*reinterpret_cast<const Unaligned*>(grad_weight + r * stride + v * lanes)) : Packet{};
+        for (int r = 0; r < Rows; ++r) {
+            RESNET_UNROLL
+            for (int v = 0; v < Vectors; ++v)
+                sum[r][v] = *reinterpret_cast<const Unaligned*>(target.grad_weight + r * target.stride + v * lanes);
+        }
     }
-    const Index step = group.step;
+    const Index step = group.step, grad_output_step = target.grad_output_step;
     for (int s = 0; s < group.count; ++s) {
-        const Scalar* x = group.segments[s].input + first;
-        for (Index k = group.segments[s].rows; k > 0; --k, x += step, grad_output += Vectors * lanes) {
+        const Scalar* x = group.segments[s].input + target.first_in;
+        const Scalar* grad_output = group.segments[s].grad_output + target.first_out;
+        for (Index k = group.segments[s].rows; k > 0; --k, x += step, grad_output += grad_output_step) {
             Packet g[Vectors];
             RESNET_UNROLL
             for (int v = 0; v < Vectors; ++v) g[v] = *reinterpret_cast<const Unaligned*>(grad_output + v * lanes);
@@ -59,39 +67,31 @@ void weight_gradient_tile(const RowGroup<Scalar>& group, Index first, const Scal
     for (int r = 0; r < Rows; ++r) {
         RESNET_UNROLL
         for (int v = 0; v < Vectors; ++v)
-            *reinterpret_cast<Unaligned*>(grad_weight + r * stride + v * lanes) = sum[r][v];
+            *reinterpret_cast<Unaligned*>(target.grad_weight + r * target.stride + v * lanes) = sum[r][v];
     }
 }
 
 template <class Scalar>
-using WeightGradientTile = void (*)(const RowGroup<Scalar>&, Index, const Scalar*, Scalar*, Index, bool);
+using WeightGradientTile = void (*)(const RowGroup<Scalar>&, const WeightGradientTarget<Scalar>&);
 
 template <class Scalar, int Vectors, int... Rows>
 constexpr auto weight_gradient_tiles(std::integer_sequence<int, Rows...>) {
     return std::array<WeightGradientTile<Scalar>, sizeof...(Rows)>{&weight_gradient_tile<Scalar, Rows + 1, Vectors>...};
 }
 
-/// The panel's channels of a group's gradients, row after row and padded with zeros to whole vectors.
+/// The channels of a partial vector, row after row and padded with zeros in `buffer`: a tile reads whole vectors, which
+/// would end behind the tensor's last row.
 template <class Scalar>
-const Scalar* gather_gradients(const RowGroup<Scalar>& group, const Panels::Panel& panel, Index out, Scalar* buffer) {
-    using Packet = typename Vector<Scalar>::Packet;
-    using Unaligned = typename Vector<Scalar>::Unaligned;
+RowGroup<Scalar> pad_gradients(const RowGroup<Scalar>& group, const Panels::Panel& panel, Index out, Scalar* buffer) {
     constexpr int lanes = Vector<Scalar>::lanes;
-    const Index width = Index{panel.vectors} * lanes;
-    if (group.count == 1 && width == out) return group.segments[0].grad_output;  // they lie like that already
-    Scalar* to = buffer;
+    RowGroup<Scalar> padded = group;
     for (int s = 0; s < group.count; ++s) {
+        padded.segments[s].grad_output = buffer;
         const Scalar* from = group.segments[s].grad_output + panel.first;
-        for (Index k = 0; k < group.segments[s].rows; ++k, from += out, to += width) {
-            if (panel.valid == width) {
-                for (int v = 0; v < panel.vectors; ++v)
-                    *reinterpret_cast<Packet*>(to + v * lanes) = *reinterpret_cast<const Unaligned*>(from + v * lanes);
-            } else {
-                for (Index c = 0; c < width; ++c) to[c] = c < panel.valid ? from[c] : Scalar{0};
-            }
-        }
+        for (Index k = 0; k < group.segments[s].rows; ++k, from += out, buffer += lanes)
+            for (int c = 0; c < lanes; ++c) buffer[c] = c < panel.valid ? from[c] : Scalar{0};
     }
-    return buffer;
+    return padded;
 }
 
 /// One group: all panels of output channels x the chunk's input channels.
@@ -102,29 +102,29 @@ void weight_gradient_of_group(const WeightGradientJob<Scalar>& job, const RowGro
     static constexpr auto two = weight_gradient_tiles<Scalar, 2>(std::make_integer_sequence<int, tile_rows>{});
     static constexpr auto wide =
         weight_gradient_tiles<Scalar, tile_vectors>(std::make_integer_sequence<int, tile_rows>{});
-    alignas(64) Scalar buffer[weight_gradient_group * tile_vectors * lanes];
     const Panels panels{job.out, lanes, tile_vectors};
     const Index channels = job.last_in - job.first_in, pieces = divide_up(channels, tile_rows);
     for (int p = 0; p < panels.count(); ++p) {
         const Panels::Panel panel = panels[p];
-        const Scalar* gradients = gather_gradients(group, panel, job.out, buffer);
         const auto& tiles = panel.vectors == 1 ? one : panel.vectors == 2 ? two : wide;
-        const bool partial = panel.valid < panel.vectors * lanes;
+        const bool partial = panel.valid < panel.vectors * lanes;  // then it is one vector wide
+        alignas(64) Scalar buffer[weight_gradient_group * lanes];
+        const RowGroup<Scalar> padded = partial ? pad_gradients(group, panel, job.out, buffer) : RowGroup<Scalar>{};
         for (Index piece = 0; piece < pieces; ++piece) {
             const Index first = job.first_in + channels * piece / pieces;
             const Index height = job.first_in + channels * (piece + 1) / pieces - first;
             const auto tile = tiles[static_cast<std::size_t>(height - 1)];
-            Scalar* target = job.grad_weight + first * job.out + panel.first;
+            Scalar* const grad_weight = job.grad_weight + first * job.out + panel.first;
             if (!partial) {
-                tile(group, first, gradients, target, job.out, load);
+                tile(group, {first, panel.first, job.out, grad_weight, job.out, load});
                 continue;
             }
             alignas(64) Scalar sums[tile_rows * lanes] = {};
             for (Index r = 0; load && r < height; ++r)
-                for (int c = 0; c < panel.valid; ++c) sums[r * lanes + c] = target[r * job.out + c];
-            tile(group, first, gradients, sums, lanes, load);
+                for (int c = 0; c < panel.valid; ++c) sums[r * lanes + c] = grad_weight[r * job.out + c];
+            tile(padded, {first, 0, lanes, sums, lanes, load});
             for (Index r = 0; r < height; ++r)
-                for (int c = 0; c < panel.valid; ++c) target[r * job.out + c] = sums[r * lanes + c];
+                for (int c = 0; c < panel.valid; ++c) grad_weight[r * job.out + c] = sums[r * lanes + c];
         }
     }
 }
