@@ -69,8 +69,3 @@ TEST_CASE("evaluate: no images, labels that do not fit and a batch of none are e
     CHECK_THROWS_WITH_AS(evaluate(classify, images.slice(0, 0), none), "images: expected at least one image, found 0",
                          Error);
 }
-
-TEST_CASE("predicted_class: the largest logit, the first of equals") {
-    const std::vector<float> logits{1, 4, 4, 2};
-    CHECK(predicted_class(std::span<const float>{logits}) == 1);
-}

@@ -4,10 +4,13 @@
 
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include <resnet/engine/inference.hpp>
 #include <resnet/model.hpp>
+#include <resnet/predictions.hpp>
 
 namespace resnet::inline v0 {
 
@@ -20,48 +23,83 @@ struct ClassifierOptions {
     PlanOptions plan{};
 };
 
-/// Logits of a batch, row-major [N][classes]. They stay valid as long as this object, which holds memory of its
-/// Classifier and must not outlive it. Movable only.
+/// A row of numbers for each image of a batch, row-major [N][columns]. They stay valid as long as this object, which
+/// holds memory of its Classifier and must not outlive it. Movable only.
 template <class Scalar>
-class Logits {
+class Rows {
 public:
-    Logits(const InferenceEngine<Scalar>& engine, std::unique_ptr<InferenceMemory<Scalar>> memory, Index images)
+    Rows(const InferenceEngine<Scalar>& engine, std::unique_ptr<InferenceMemory<Scalar>> memory, Index images,
+         Index columns)
         : engine_{&engine},
           memory_{std::move(memory)},
-          images_{images} {}
-    Logits(Logits&&) noexcept = default;
-    Logits& operator=(Logits&& other) noexcept {
+          images_{images},
+          columns_{columns} {}
+    Rows(Rows&&) noexcept = default;
+    Rows& operator=(Rows&& other) noexcept {
         std::swap(engine_, other.engine_);
         std::swap(memory_, other.memory_);
         std::swap(images_, other.images_);
+        std::swap(columns_, other.columns_);
         return *this;
     }
-    ~Logits() {
+    ~Rows() {
         if (memory_ != nullptr) engine_->give_back(std::move(memory_));
     }
 
     Index images() const noexcept { return images_; }
-    Index classes() const noexcept { return engine_->classes(); }
     std::span<const Scalar> values() const noexcept {
-        return {memory_->logits.data(), static_cast<std::size_t>(images_ * classes())};
+        return {memory_->result.data(), static_cast<std::size_t>(images_ * columns_)};
     }
     operator std::span<const Scalar>() const noexcept { return values(); }  // NOLINT(google-explicit-constructor)
-    /// The logits of one image.
+    /// The numbers of one image.
     std::span<const Scalar> operator[](Index image) const noexcept {
-        return values().subspan(static_cast<std::size_t>(image * classes()), static_cast<std::size_t>(classes()));
+        return values().subspan(static_cast<std::size_t>(image * columns_), static_cast<std::size_t>(columns_));
     }
+
+protected:
+    Index columns() const noexcept { return columns_; }
 
 private:
     const InferenceEngine<Scalar>* engine_;
     std::unique_ptr<InferenceMemory<Scalar>> memory_;
-    Index images_;
+    Index images_, columns_;
 };
+
+/// One column a class. predictions.hpp makes probabilities and the likeliest classes of logits[n].
+template <class Scalar>
+class Logits : public Rows<Scalar> {
+public:
+    using Rows<Scalar>::Rows;
+    Index classes() const noexcept { return this->columns(); }
+};
+
+/// One column a feature.
+template <class Scalar>
+class Embeddings : public Rows<Scalar> {
+public:
+    using Rows<Scalar>::Rows;
+    Index features() const noexcept { return this->columns(); }
+};
+
+namespace detail {
+template <class Net>
+constexpr bool ends_in_linear_layer() {
+    return trace<Net>(Net::image).last_linear() >= 0;
+}
+}  // namespace detail
+
+/// The logits come out of a linear layer, at most with a constant factor or relu behind it: what it reads is the
+/// embedding.
+template <class Net>
+concept output_is_a_linear_layer = detail::ends_in_linear_layer<Net>();
 
 /// A snapshot of a model, ready to run. An image's logits depend neither on its neighbours in the batch nor on the
 /// number of threads.
 ///
 ///     const resnet::Classifier classify{model};
-///     const auto logits = classify(images);      // logits[n] is a span of classes
+///     const auto logits = classify(images);                            // logits[n] is a span of classes
+///     const auto best = resnet::top_k(resnet::softmax(logits[0]), 5);  // predictions.hpp
+///     const auto embeddings = classify.embed(images);                  // embeddings[n] is a span of features
 template <class Net, class Scalar = float>
 class Classifier {
 public:
@@ -72,26 +110,29 @@ public:
         engine_->reserve(options.batch);
     }
 
-    /// Error where the images are not of the planned extent or not three channels.
+    /// Of any number of images. Error where they are not of the planned extent or not three channels.
     Logits<Scalar> operator()(const ImageView& images) const& {
-        check_images(images, engine_->extent());
-        auto memory = engine_->borrow();
-        memory->logits.reserve(images.images * engine_->classes());
-        engine_->run(*memory, images, memory->logits.data(), observe_nothing);
-        return {*engine_, std::move(memory), images.images};
+        return lease<Logits<Scalar>>(images, engine_->logits(), observe_nothing);
     }
-
     Logits<Scalar> operator()(const ImageView& images) const&& = delete;  // they would outlive their Classifier
 
     /// The same into the caller's memory. Error where `logits` has not N * classes elements.
     void operator()(const ImageView& images, std::span<Scalar> logits) const {
-        check_images(images, engine_->extent());
-        if (static_cast<Index>(logits.size()) != images.images * engine_->classes())
-            throw Error("logits", std::to_string(images.images * engine_->classes()) + " elements",
-                        std::to_string(logits.size()));
-        auto memory = engine_->borrow();
-        engine_->run(*memory, images, logits.data(), observe_nothing);
-        engine_->give_back(std::move(memory));
+        write(images, engine_->logits(), logits, "logits");
+    }
+
+    /// What the last linear layer reads, [N][features]: of a flattened map in PyTorch's order, [C][H][W]. The layers
+    /// behind it are not computed. PyTorch: the network with nn.Identity() in the place of that layer.
+    /// Errors as for logits; does not compile for a network that does not end in a linear layer.
+    Embeddings<Scalar> embed(const ImageView& images) const& requires output_is_a_linear_layer<Net> {
+        return lease<Embeddings<Scalar>>(images, engine_->embedding(), observe_nothing);
+    }
+    Embeddings<Scalar> embed(const ImageView& images) const&& requires output_is_a_linear_layer<Net>
+    = delete;
+
+    /// The same into the caller's memory. Error where `embeddings` has not N * features elements.
+    void embed(const ImageView& images, std::span<Scalar> embeddings) const requires output_is_a_linear_layer<Net> {
+        write(images, engine_->embedding(), embeddings, "embeddings");
     }
 
     /// Takes the model's present weights, in the memory that is there. No call may run meanwhile.
@@ -99,16 +140,33 @@ public:
 
     /// One call with a look at its parts: observe(step of the plan) after each. A large batch passes more than once.
     void profile(const ImageView& images, const auto& observe) const {
-        auto memory = engine_->borrow();
-        memory->logits.reserve(images.images * engine_->classes());
-        engine_->run(*memory, images, memory->logits.data(), observe);
-        engine_->give_back(std::move(memory));
+        lease<Logits<Scalar>>(images, engine_->logits(), observe);
     }
 
     const Plan& plan() const noexcept { return engine_->plan(); }
     Index bytes() const { return engine_->bytes(); }
 
 private:
+    template <class Result>
+    Result lease(const ImageView& images, const InferenceOutput& output, const auto& observe) const {
+        check_images(images, engine_->extent());
+        auto memory = engine_->borrow();
+        memory->result.reserve(images.images * output.columns);
+        engine_->run(*memory, images, output, memory->result.data(), observe);
+        return {*engine_, std::move(memory), images.images, output.columns};
+    }
+
+    void write(const ImageView& images, const InferenceOutput& output, std::span<Scalar> rows,
+               std::string_view name) const {
+        check_images(images, engine_->extent());
+        const Index elements = images.images * output.columns;
+        if (static_cast<Index>(rows.size()) != elements)
+            throw Error(name, std::to_string(elements) + " elements", std::to_string(rows.size()));
+        auto memory = engine_->borrow();
+        engine_->run(*memory, images, output, rows.data(), observe_nothing);
+        engine_->give_back(std::move(memory));
+    }
+
     static PlanOptions plan_options(const ClassifierOptions& options) {
         PlanOptions plan = options.plan;
         plan.choice.images = options.batch;

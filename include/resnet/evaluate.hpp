@@ -20,15 +20,6 @@ struct Evaluation {
     Index confused(int label, int said) const { return at(confusion, label * classes + said); }
 };
 
-/// The class with the largest logit; the first of equals.
-template <class Scalar>
-int predicted_class(std::span<const Scalar> logits) {
-    int best = 0;
-    for (std::size_t c = 1; c < logits.size(); ++c)
-        if (logits[c] > logits[static_cast<std::size_t>(best)]) best = static_cast<int>(c);
-    return best;
-}
-
 /// Classifies all images, `batch` at a time. Error where there are no images, not one label an image, or a label is not a
 /// class.
 template <class Net, class Scalar>

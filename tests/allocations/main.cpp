@@ -128,11 +128,12 @@ void check_inference(const std::string& name, const PlanOptions& plan) {
     const Model<Net> model{Seed{1}};
     const Classifier<Net> classify{model, {.plan = plan}};
     std::vector<float> logits(12 * Net::classes);
-    expect_none(name + ": calls of a classifier", [&] {
+    expect_none(name + ": calls of a classifier, and embeddings", [&] {
         for (const Index size : batches.sizes) {
             const auto leased = classify(batches.images(size));
             classify(batches.images(size), std::span{logits}.first(static_cast<std::size_t>(size * Net::classes)));
             if (leased[0][0] != logits[0]) ++failures;
+            if (classify.embed(batches.images(size)).images() != size) ++failures;
         }
     });
 }

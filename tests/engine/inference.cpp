@@ -1,8 +1,12 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <span>
+#include <string>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "../support/bits.hpp"
@@ -54,6 +58,32 @@ struct NormFirst {
     Linear<3, 3> fc;
     constexpr auto operator()(Value<3> x) const { return fc(flatten<3>(norm(x))); }
     RESNET_MEMBERS(norm, fc)
+};
+
+/// The last linear layer reads a map, and its output is scaled and rectified.
+struct Flattened {
+    static constexpr Extent image{6, 8};
+    Conv2d<3, 5, k3, 2> conv;
+    Linear<60, 4> fc;
+    constexpr auto operator()(Value<3> x) const { return relu(0.5f * fc(flatten<60>(conv(x)))); }
+    RESNET_MEMBERS(conv, fc)
+};
+
+/// Wide maps for little work: a few images fill the caches.
+struct Wide {
+    static constexpr Extent image{64, 64};
+    Conv2d<3, 64, k1> conv;
+    Linear<64, 4> fc;
+    constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(conv(x))); }
+    RESNET_MEMBERS(conv, fc)
+};
+
+/// No linear layer at the end.
+struct Pooled {
+    static constexpr Extent image{4, 4};
+    Conv2d<3, 5, k1> conv;
+    constexpr auto operator()(Value<3> x) const { return adaptive_avg_pool2d(conv(x)); }
+    RESNET_MEMBERS(conv)
 };
 
 /// A model whose running statistics and affine parameters are not the initial ones.
@@ -112,6 +142,42 @@ void check_independence(const PlanOptions& plan) {
             }
         }
 }
+
+/// The logits of a linear layer, and of what may stand behind it, from its input: weights in PyTorch's order.
+template <class Net>
+double logit(const Model<Net, double>& model, const std::string& layer, std::span<const double> embedding,
+             std::size_t o) {
+    const auto weight = model.parameter(layer + ".weight"), bias = model.parameter(layer + ".bias");
+    double sum = bias[o];
+    for (std::size_t i = 0; i < embedding.size(); ++i) sum += weight[o * embedding.size() + i] * embedding[i];
+    return std::is_same_v<Net, Flattened> ? std::max(0.5 * sum, 0.0) : sum;
+}
+
+/// The embedding leads to the logits, in every block and in the caller's memory, whatever the neighbours.
+template <class Net>
+void check_embedding(const std::string& layer, Index features) {
+    const auto model = used_model<Net, double>(5);
+    const Images<Net, double> images{37, 1};
+    for (const int block : {0, 1, 4}) {
+        const Classifier<Net, double> classify{model, {.plan = {.block = block}}};
+        const auto logits = classify(images.view);
+        const auto embeddings = classify.embed(images.view);
+        REQUIRE(embeddings.images() == 37);
+        REQUIRE(embeddings.features() == features);
+        for (Index n = 0; n < 37; ++n)
+            for (std::size_t o = 0; o < logits[n].size(); ++o)
+                CHECK(std::abs(logit(model, layer, embeddings[n], o) - logits[n][o]) < 1e-12);
+        std::vector<double> mine(static_cast<std::size_t>(5 * features));
+        classify.embed(images.view.slice(20, 5), mine);
+        CHECK(tests::same_bits(std::span<const double>{mine},
+                               embeddings.values().subspan(static_cast<std::size_t>(20 * features), mine.size())));
+    }
+}
+
+template <class Net>
+constexpr bool can_embed = requires(const Classifier<Net>& classify, const ImageView& images) {
+    classify.embed(images);
+};
 
 }  // namespace
 
@@ -287,4 +353,62 @@ TEST_CASE("inference: images or logits that do not fit are an error with both nu
     CHECK_THROWS_WITH_AS(classify(wrong), "images: expected at least one image, found 0", Error);
     std::vector<float> logits(9);
     CHECK_THROWS_WITH_AS(classify(images.view, logits), "logits: expected 10 elements, found 9", Error);
+}
+
+TEST_CASE("inference: the embedding is what the last linear layer reads") {
+    check_embedding<SmallResNet>("fc", 48);
+    check_embedding<EveryNode>("fc2", 7);
+}
+
+TEST_CASE("inference: the embedding of a flattened map has PyTorch's order, channels first") {
+    check_embedding<Flattened>("fc", 60);
+}
+
+TEST_CASE(
+    "inference: only a network that ends in a linear layer has an embedding, and it can't outlive its Classifier") {
+    CHECK(can_embed<SmallResNet>);
+    CHECK_FALSE(can_embed<Pooled>);
+    const auto embed = [](auto&& classify) -> decltype(std::forward<decltype(classify)>(classify).embed(ImageView{})) {
+        return std::forward<decltype(classify)>(classify).embed(ImageView{});
+    };
+    CHECK(std::is_invocable_v<decltype(embed), const Classifier<SmallResNet>&>);
+    CHECK_FALSE(std::is_invocable_v<decltype(embed), Classifier<SmallResNet>>);
+}
+
+TEST_CASE("inference: images or memory that do not fit an embedding are an error with both numbers") {
+    const Classifier<SmallResNet> classify{used_model<SmallResNet, float>(5)};
+    const Images<SmallResNet, float> images{2, 1};
+    std::vector<float> embeddings(95);
+    CHECK_THROWS_WITH_AS(classify.embed(images.view, embeddings), "embeddings: expected 96 elements, found 95", Error);
+    CHECK_THROWS_WITH_AS(classify.embed(images.view.slice(0, 0)), "images: expected at least one image, found 0",
+                         Error);
+}
+
+TEST_CASE("inference: a batch of any size is one call, also where it goes through the network in several parts") {
+    const auto model = used_model<Wide, float>(5);
+    const Classifier<Wide> classify{model, {.batch = 1}};
+    const Images<Wide, float> images{70, 1};
+    const auto logits = classify(images.view);
+    std::vector<int> passes(static_cast<std::size_t>(classify.plan().size()), 0);
+    classify.profile(images.view, [&](int step) { ++passes[static_cast<std::size_t>(step)]; });
+    CHECK(passes.front() > 1);
+    const auto features = classify.embed(images.view);
+    for (Index n = 0; n < 70; ++n) {
+        REQUIRE(tests::same_bits(classify(images.view.slice(n, 1))[0], logits[n]));
+        REQUIRE(tests::same_bits(classify.embed(images.view.slice(n, 1))[0], features[n]));
+    }
+}
+
+TEST_CASE("inference: probabilities and the likeliest classes come from an image's logits") {
+    const auto model = used_model<SmallResNet, float>(5);
+    const Classifier<SmallResNet> classify{model};
+    const Images<SmallResNet, float> images{3, 1};
+    const auto logits = classify(images.view);
+    for (Index n = 0; n < 3; ++n) {
+        const auto best = top_k(softmax(logits[n]), 5);
+        CHECK(best[0].index == predicted_class(logits[n]));
+        double sum = 0;
+        for (const auto [index, probability] : best) sum += static_cast<double>(probability);
+        CHECK(sum == doctest::Approx(1).epsilon(1e-6));
+    }
 }

@@ -43,13 +43,11 @@ void run_step(const Run<Scalar>& run, int index) {
     }
 }
 
-/// From pixels to logits. Calls observe(step) after each step.
+/// From pixels on, the first `steps` of the plan. Calls observe(step) after each step.
 template <class Scalar>
-void run_forward(const Run<Scalar>& run, const ImageView& images, const Normalization& normalization,
+void run_forward(const Run<Scalar>& run, const ImageView& images, const Normalization& normalization, int steps,
                  const auto& observe) {
-    const int last =
-        run.plan.program().mode == Mode::training ? run.plan.program().first_backward - 1 : run.plan.size();
-    for (int i = 0; i < last; ++i) {
+    for (int i = 0; i < steps; ++i) {
         if (run.step(i).kind == StepKind::input) run_input(run, i, images, normalization);
         else run_step(run, i);
         observe(i);

@@ -12,14 +12,43 @@
 
 namespace resnet::inline v0 {
 
-/// Workspace and logits of one call; a call borrows it from the free list and gives it back.
+/// Workspace and result of one call; a call borrows it from the free list and gives it back.
 template <class Scalar>
 struct InferenceMemory {
     explicit InferenceMemory(const Plan& plan) : workspace{plan} {}
 
     Workspace<Scalar> workspace;
-    Buffer<Scalar> logits;
+    Buffer<Scalar> result;
 };
+
+/// What a run hands out: a tensor of the plan, there after so many steps.
+struct InferenceOutput {
+    int tensor = -1, steps = 0;
+    Index columns = 0;  // elements an image
+};
+
+namespace detail {
+
+/// Blocks of images, [N / b][H][W][b][C], to rows as PyTorch's flatten has them: [N][C][H][W].
+template <class Scalar>
+void copy_rows(const Run<Scalar>& run, int tensor, Scalar* rows) {
+    const auto [height, width] = run.plan.tensor(tensor).extent;
+    const Index channels = run.plan.tensor(tensor).channels, positions = Index{height} * width;
+    if (positions == 1) {  // the blocks are rows already
+        std::copy_n(run.workspace.tensor(tensor), run.elements(tensor), rows);
+        return;
+    }
+    for (Index block = 0; block < run.blocks(); ++block) {
+        const Scalar* from = run.block(tensor, block);
+        const Index images = run.block_images(block);
+        Scalar* const to = rows + block * run.plan.block() * positions * channels;
+        for (Index position = 0; position < positions; ++position)
+            for (Index n = 0; n < images; ++n)
+                for (Index c = 0; c < channels; ++c) to[(n * channels + c) * positions + position] = *from++;
+    }
+}
+
+}  // namespace detail
 
 template <class Scalar>
 class InferenceEngine {
@@ -40,7 +69,13 @@ public:
 
     const Plan& plan() const noexcept { return plan_; }
     Extent extent() const { return plan_.tensor(plan_.program().input).extent; }
-    int classes() const { return plan_.tensor(plan_.program().logits).channels; }
+    InferenceOutput logits() const { return output(plan_.program().logits, plan_.size()); }
+    /// What the last linear layer reads; the network has to end in one (Graph::last_linear).
+    InferenceOutput embedding() const {
+        int step = 0;
+        while (at(plan_.program().steps, step).node != plan_.graph().last_linear()) ++step;
+        return output(at(plan_.program().steps, step).terms[0].tensor, step);
+    }
 
     /// Takes new weights in the same memory. No call may run meanwhile.
     void refresh(const Weights<Scalar>& weights, const Normalization& normalization) {
@@ -53,19 +88,20 @@ public:
     void reserve(Index images) {
         auto memory = borrow();
         memory->workspace.reserve(std::min(images, images_a_part()));
-        memory->logits.reserve(images * classes());
+        memory->result.reserve(images * logits().columns);
         give_back(std::move(memory));
     }
 
-    /// Writes [N][classes] logits. A large batch goes through the network in parts that stay in the caches.
-    void run(Memory& memory, const ImageView& images, Scalar* logits, const auto& observe) const {
+    /// Writes [N][columns] of an output. A large batch goes through the network in parts that stay in the caches.
+    void run(Memory& memory, const ImageView& images, const InferenceOutput& output, Scalar* rows,
+             const auto& observe) const {
         const Index part = images_a_part();
         for (Index first = 0; first < images.images; first += part) {
             const Index count = std::min(part, images.images - first);
             memory.workspace.reserve(count);
             const Run<Scalar> run{plan_, kernels_, weights_, packs_, memory.workspace};
-            run_forward(run, images.slice(first, count), normalization_, observe);
-            std::copy_n(memory.workspace.tensor(plan_.program().logits), count * classes(), logits + first * classes());
+            run_forward(run, images.slice(first, count), normalization_, output.steps, observe);
+            detail::copy_rows(run, output.tensor, rows + first * output.columns);
         }
     }
 
@@ -91,11 +127,13 @@ public:
     Index bytes() const {
         const std::lock_guard lock{mutex_};
         Index sum = packs_.bytes() + weights_.parameters().bytes() + weights_.statistics().bytes();
-        for (const auto& memory : free_) sum += memory->workspace.bytes() + memory->logits.bytes();
+        for (const auto& memory : free_) sum += memory->workspace.bytes() + memory->result.bytes();
         return sum;
     }
 
 private:
+    InferenceOutput output(int tensor, int steps) const { return {tensor, steps, plan_.tensor(tensor).elements()}; }
+
     /// Whole blocks whose activations fit in the last-level cache beside the weights, but enough of them to share.
     Index images_a_part() const {
         constexpr Index cache = Index{16} << 20;

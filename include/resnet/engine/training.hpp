@@ -62,14 +62,15 @@ public:
         }
         const Run<Scalar> run = this->run(false);
         observe(-1);
-        run_forward(run, images, normalization, observe);
-        const double loss = run_loss(run, plan_->program().first_backward - 1, targets, options_.label_smoothing);
+        const int loss_step = plan_->program().first_backward - 1;
+        run_forward(run, images, normalization, loss_step, observe);
+        const double loss = run_loss(run, loss_step, targets, options_.label_smoothing);
         if (!std::isfinite(loss))
             throw NotFiniteError("loss", "a finite number", std::to_string(loss),
                                  "nothing was changed; lower the learning rate?");
         stage_statistics();
         ready_ = true;
-        observe(plan_->program().first_backward - 1);
+        observe(loss_step);
         return loss;
     }
 

@@ -153,6 +153,14 @@ struct Graph {
             if (parameters[static_cast<std::size_t>(p)].spec.name == name) return p;
         return -1;
     }
+    /// The node of the linear layer that makes the output, up to constant factors and relu; -1 where there is none.
+    constexpr int last_linear() const {
+        int id = output;
+        while (nodes[static_cast<std::size_t>(id)].op == Op::scale ||
+               nodes[static_cast<std::size_t>(id)].op == Op::relu)
+            id = nodes[static_cast<std::size_t>(id)].inputs[0];
+        return nodes[static_cast<std::size_t>(id)].op == Op::linear ? id : -1;
+    }
     /// The dotted name, as PyTorch spells it: "blk1.extra.0".
     std::string module_name(int module) const {
         if (module < 0) return {};
