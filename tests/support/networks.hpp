@@ -12,9 +12,10 @@ namespace tests {
 using namespace resnet;
 
 /// One of each node: convolutions with and without bias, of several kernels and strides; batch norm with and without scale
-/// and shift; relu, sums, a constant factor, both pools, a custom operation, flatten and linear layers; a layer and a value
-/// used twice.
-struct EveryNode {
+/// and shift; relu, sums, a constant factor, both pools, a custom operation (or another), flatten and linear layers; a layer
+/// and a value used twice.
+template <class Activation>
+struct EveryNodeWith {
     static constexpr Extent image{12, 10};
     static constexpr int classes = 4;
 
@@ -24,7 +25,7 @@ struct EveryNode {
     BatchNorm2d<8, NormOptions{.affine = false}> plain;
     Sequential<Conv2d<8, 12, k5, 2>, BatchNorm2d<12>, ReLU> down;
     Conv2d<8, 12, k1, 2> shortcut;
-    Swish<12> swish;
+    Activation swish;
     Conv2d<12, 5, Kernel{2}, 1, 0> last;
     Linear<20, 7> fc1;
     Linear<7, classes> fc2;
@@ -39,6 +40,8 @@ struct EveryNode {
     }
     RESNET_MEMBERS(stem, norm, twice, plain, down, shortcut, swish, last, fc1, fc2)
 };
+using EveryNode = EveryNodeWith<Swish<12>>;
+using EveryNodeButCustom = EveryNodeWith<ReLU>;
 
 /// A residual network in small, as wide as a vector and more.
 struct SmallResNet {

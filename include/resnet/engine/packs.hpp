@@ -3,11 +3,11 @@
 // several; the master copy stays [tap][In][Out].
 #pragma once
 
-#include <cmath>
 #include <vector>
 
 #include <resnet/core/buffer.hpp>
 #include <resnet/core/parallel.hpp>
+#include <resnet/engine/fold.hpp>
 #include <resnet/engine/plan.hpp>
 #include <resnet/engine/weights.hpp>
 #include <resnet/kernels/kernels.hpp>
@@ -146,14 +146,15 @@ public:
         });
     }
 
-    /// Inference: batch norm (running statistics) and constant factors go into weights and bias first:
-    /// s = factor * gamma / sqrt(var + epsilon); weight' = s weight; bias' = s (bias - mean) + factor * beta.
+    /// Inference: batch norm and constant factors go into weights and bias first (fold.hpp).
     void fold(const Weights<Scalar>& weights) {
         std::vector<std::vector<Scalar>> folded(static_cast<std::size_t>(plan_.size()));
         for (int i = 0; i < plan_.size(); ++i) {
             const Step& step = resnet::at(plan_.program().steps, i);
             if (step.kind != StepKind::convolution) continue;
-            resnet::at(folded, i) = fold_step(step, plan_[i], weights);
+            const int norm = step.folded_norm < 0 ? -1 : resnet::at(plan_.program().norms, step.folded_norm).layer;
+            resnet::at(folded, i) =
+                folded_convolution(weights, step.layer, norm, step.factor, buffer_.data() + plan_[i].bias);
             if (plan_[i].kernel == ConvolutionKernel::im2col)
                 std::copy(resnet::at(folded, i).begin(), resnet::at(folded, i).end(), buffer_.data() + plan_[i].pack);
         }
@@ -186,37 +187,6 @@ private:
                         : detail::pack_turned_tap(to, tap, task.piece, live);
             }
         });
-    }
-
-    std::vector<Scalar> fold_step(const Step& step, const PlannedStep& planned, const Weights<Scalar>& weights) {
-        const Graph& graph = plan_.graph();
-        const int out = planned.shape.out;
-        const auto value = [&](int layer, std::string_view name, int channel, double otherwise) {
-            const int p = graph.parameter(layer, name);
-            return p < 0 ? otherwise : static_cast<double>(weights.parameter(p)[channel]);
-        };
-        std::vector<double> scale(static_cast<std::size_t>(out));
-        Scalar* bias = buffer_.data() + planned.bias;
-        for (int o = 0; o < out; ++o) {
-            const double factor = static_cast<double>(step.factor), layer_bias = value(step.layer, "bias", o, 0.0);
-            double s = factor, shift = factor * layer_bias;
-            if (step.folded_norm >= 0) {
-                const int norm = resnet::at(plan_.program().norms, step.folded_norm).layer;
-                const Layer& layer = resnet::at(graph.layers, norm);
-                const Scalar *mean = weights.statistics().data() + layer.statistics,
-                             *var = mean + round_up(layer.normalized, 16);
-                s *= value(norm, "weight", o, 1.0) /
-                     std::sqrt(static_cast<double>(var[o]) + static_cast<double>(layer.epsilon));
-                shift = s * (layer_bias - static_cast<double>(mean[o])) + factor * value(norm, "bias", o, 0.0);
-            }
-            resnet::at(scale, o) = s;
-            bias[o] = static_cast<Scalar>(shift);
-        }
-        const Scalar* weight = weights.parameter(graph.parameter(step.layer, "weight"));
-        std::vector<Scalar> folded(static_cast<std::size_t>(planned.shape.weights()));
-        for (std::size_t i = 0; i < folded.size(); ++i)
-            folded[i] = static_cast<Scalar>(static_cast<double>(weight[i]) * scale[i % static_cast<std::size_t>(out)]);
-        return folded;
     }
 
     const Plan& plan_;
