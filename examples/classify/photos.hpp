@@ -1,0 +1,104 @@
+// Finds photos, and reads a batch of them on all cores. What can't be read is reported and left out.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <resnet/core/parallel.hpp>
+#include <resnet/image.hpp>
+
+/// Names on the standard error stream what can't be read.
+class Problems {
+public:
+    void report(const std::filesystem::path& path, const std::string& message) {
+        any_ = true;
+        const std::string name = path.string();
+        // The library's messages about files begin with the file's name, the others do not.
+        const std::string prefix = message.starts_with(name) ? "" : name + ": ";
+        std::fprintf(stderr, "error: %s%s\n", prefix.c_str(), message.c_str());
+    }
+    bool any() const { return any_; }
+
+private:
+    bool any_ = false;
+};
+
+inline bool is_photo(const std::filesystem::path& path) {
+    std::string extension = path.extension().string();
+    std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
+    return std::ranges::count(std::array{".png", ".jpg", ".jpeg"}, extension) > 0;
+}
+
+/// The photos in a folder and below, sorted.
+inline std::vector<std::filesystem::path> photos_below(const std::filesystem::path& folder, Problems& problems) {
+    namespace fs = std::filesystem;
+    std::vector<fs::path> photos;
+    std::error_code error;
+    for (auto entry = fs::recursive_directory_iterator{folder, error}; !error && entry != fs::end(entry);
+         entry.increment(error)) {
+        std::error_code ignored;  // what can't be looked at is no folder: read_image says what is wrong with it
+        if (is_photo(entry->path()) && !entry->is_directory(ignored)) photos.push_back(entry->path());
+    }
+    if (error) problems.report(folder, error.message());
+    else if (photos.empty()) problems.report(folder, "no .png, .jpg or .jpeg file in this folder or below");
+    std::ranges::sort(photos);
+    return photos;
+}
+
+/// Files as they were named; folders as the photos in them.
+inline std::vector<std::filesystem::path> find_photos(std::span<const std::string> names, Problems& problems) {
+    std::vector<std::filesystem::path> photos;
+    for (const std::filesystem::path path : names) {
+        std::error_code ignored;  // what is not there is no folder: read_image says so
+        if (!std::filesystem::is_directory(path, ignored)) {
+            photos.push_back(path);
+            continue;
+        }
+        const auto found = photos_below(path, problems);
+        photos.insert(photos.end(), found.begin(), found.end());
+    }
+    return photos;
+}
+
+/// Photos that were read, as the network wants them.
+struct Batch {
+    std::vector<std::filesystem::path> files;
+    std::vector<std::uint8_t> pixels;  // [file][height][width][3]
+};
+
+/// `prepare` makes of each photo an image of the network's extent.
+inline Batch read_photos(std::span<const std::filesystem::path> files, resnet::Image (*prepare)(const resnet::Image&),
+                         Problems& problems) {
+    struct Photo {
+        resnet::Image image;
+        std::string problem;
+    };
+    std::vector<Photo> photos(files.size());
+    resnet::for_each_chunk(std::ssize(files), resnet::worker_count(), [&](resnet::Index chunk, int) {
+        const auto i = static_cast<std::size_t>(chunk);
+        try {
+            photos[i].image = prepare(resnet::read_image(files[i]));
+        } catch (const std::exception& error) {
+            photos[i].problem = error.what();
+        }
+    });
+    Batch batch;
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        if (!photos[i].problem.empty()) {
+            problems.report(files[i], photos[i].problem);
+            continue;
+        }
+        batch.files.push_back(files[i]);
+        batch.pixels.insert(batch.pixels.end(), photos[i].image.pixels.begin(), photos[i].image.pixels.end());
+    }
+    return batch;
+}
