@@ -1,7 +1,4 @@
 #include <doctest/doctest.h>
-#include <signal.h>      // raise
-#include <sys/ptrace.h>  // to stop a save at each system call
-#include <sys/wait.h>
 
 #include <cmath>
 #include <cstring>
@@ -12,10 +9,13 @@
 #include <resnet/layers.hpp>
 
 #include "../data/temporary_folder.hpp"
+#include "../support/draft.hpp"
 #include "../support/engine.hpp"
 #include "../support/file_content.hpp"
+#include "../support/killed_save.hpp"
 
 using namespace resnet;
+using tests::Draft;
 
 namespace {
 
@@ -45,25 +45,6 @@ Net trained() {
     return model;
 }
 
-/// The tensors of a file, to be changed and written anew.
-struct Draft {
-    explicit Draft(const std::filesystem::path& path)
-        : file{path},
-          tensors{file.tensors().begin(), file.tensors().end()},
-          metadata{file.metadata()} {
-        for (const char* const key : {"format", "format_version", "checksum"}) metadata.erase(key);
-    }
-
-    TensorRecord& operator[](std::string_view name) { return *std::ranges::find(tensors, name, &TensorRecord::name); }
-    void remove(std::string_view name) {
-        std::erase_if(tensors, [&](const TensorRecord& tensor) { return tensor.name == name; });
-    }
-
-    TensorFile file;
-    std::vector<TensorRecord> tensors;
-    Metadata metadata;
-};
-
 /// Saves a model, lets `change` edit the file, and loads it into another model; if that fails it has to be as it was.
 template <class E = FormatError>
 std::string refusal(auto&& change, const LoadOptions& options = {}) {
@@ -72,7 +53,7 @@ std::string refusal(auto&& change, const LoadOptions& options = {}) {
     save(trained(), saved);
     Draft draft{saved};
     change(draft);
-    write_tensor_file(edited, draft.tensors, draft.metadata);
+    draft.write(edited);
     Net model{Seed{2}};
     const Net before = model;
     const std::string message = message_of<E>([&] { load(model, edited, options); });
@@ -265,38 +246,18 @@ TEST_CASE("weights: killed at any system call of a save, the old file or the new
     const auto path = folder.path() / "model";
     const Net old_model{Seed{1}}, new_model{Seed{2}};
     int old_files = 0, new_files = 0;
-    bool finished = false;
-    for (int stop = 1; !finished; ++stop) {  // twice a call: before it and after it
-        CAPTURE(stop);
-        if (old_files == 0 || new_files > 0) save(old_model, path);
-        const pid_t child = ::fork();
-        REQUIRE(child >= 0);
-        if (child == 0) {
-            if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(3);
-            ::raise(SIGSTOP);
-            save(new_model, path);
-            ::_exit(0);
-        }
-        int status = 0;
-        REQUIRE(::waitpid(child, &status, 0) == child);
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 3) {
-            MESSAGE("processes can't be traced here: nothing was checked");
-            return;
-        }
-        for (int i = 0; i < stop && WIFSTOPPED(status); ++i) {
-            ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
-            REQUIRE(::waitpid(child, &status, 0) == child);
-        }
-        finished = WIFEXITED(status);
-        if (!finished) {
-            ::kill(child, SIGKILL);
-            REQUIRE(::waitpid(child, &status, 0) == child);
-        }
-        Net left{Seed{3}};
-        load(left, path);
-        CHECK((left == old_model || left == new_model));
-        ++(left == old_model ? old_files : new_files);
-    }
+    const bool traced = tests::kill_at_each_system_call(
+        [&] {
+            if (old_files == 0 || new_files > 0) save(old_model, path);
+        },
+        [&] { save(new_model, path); },
+        [&] {
+            Net left{Seed{3}};
+            load(left, path);
+            CHECK((left == old_model || left == new_model));
+            ++(left == old_model ? old_files : new_files);
+        });
+    if (!traced) return;
     CHECK(old_files > 20);  // open, write, fsync, close, rename and more, twice each
     CHECK(new_files > 2);
 }

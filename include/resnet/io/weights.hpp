@@ -18,6 +18,8 @@
 #include <resnet/core/buffer.hpp>
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
+#include <resnet/io/fit.hpp>
+#include <resnet/io/numbers.hpp>
 #include <resnet/io/safetensors.hpp>
 #include <resnet/model.hpp>
 
@@ -30,7 +32,8 @@ struct LoadOptions {
 };
 
 /// Sets all weights and batch-norm statistics from a file: ours or PyTorch's, of any floating-point type. From a file
-/// of ours it takes the normalisation too. As in PyTorch, num_batches_tracked may be missing and then stays as it is.
+/// of ours it takes the normalisation too, and from a checkpoint the model alone. As in PyTorch, num_batches_tracked may
+/// be missing and then stays as it is.
 /// FileError or FormatError, as TensorFile; FormatError that lists every name that is missing, unexpected, or of
 /// another shape or kind; Error where a pattern matches nothing. Whatever it throws, the model is as it was.
 template <class Net, class Scalar>
@@ -45,89 +48,95 @@ void save(const Model<Net, Scalar>& model, const std::filesystem::path& path);
 
 namespace detail {
 
-/// "[64, 3, 7, 7]"
-inline std::string shape_text(std::span<const Index> shape) {
-    std::string text;
-    for (const Index extent : shape) text += (text.empty() ? "" : ", ") + std::to_string(extent);
-    return '[' + text + ']';
-}
-
-inline bool matches_any(std::span<const std::string> patterns, std::string_view name) {
-    return std::ranges::any_of(patterns, [&](const std::string& pattern) { return matches(pattern, name); });
-}
-
-/// Names of what a file lacks, has too much, or has otherwise than a model.
-struct Misfits {
-    std::vector<std::string> missing, unexpected, different;
-
-    /// FormatError where there are any.
-    void check(const std::string& file) const {
-        std::string found;
-        for (const auto& [kind, names] : {std::pair{" missing: ", &missing}, std::pair{" unexpected: ", &unexpected},
-                                          std::pair{" different: ", &different}}) {
-            if (names->empty()) continue;
-            found += (found.empty() ? "" : "; ") + std::to_string(names->size()) + kind;
-            for (const std::string& name : *names) found += (&name == &names->front() ? "" : ", ") + name;
-        }
-        if (!found.empty()) throw FormatError(file, "the weights of this network", found);
-    }
-};
-
-/// Which tensor of the file becomes which entry of the model.
-struct Assignment {
-    const StateEntry* entry;
-    const TensorRecord* tensor;
-};
-
-/// FormatError where the file does not fit the model, Error where a pattern of `skip` matches nothing.
-inline std::vector<Assignment> assign(const TensorFile& file, std::span<const StateEntry> state,
-                                      std::span<const std::string> skip) {
-    const auto is_entry = [&](std::string_view name) { return std::ranges::count(state, name, &StateEntry::name) > 0; };
-    for (const std::string& pattern : skip) {
-        const auto matched = [&](const auto& named) { return matches(pattern, named.name); };
-        if (std::ranges::none_of(state, matched) && std::ranges::none_of(file.tensors(), matched)) {
-            throw Error("load", "a pattern that matches the name of a weight", pattern);
-        }
-    }
-    Misfits misfits;
-    std::vector<Assignment> assignments;
-    for (const StateEntry& entry : state) {
-        if (matches_any(skip, entry.name)) continue;
-        const bool is_counter = entry.kind == StateEntry::Kind::num_batches_tracked;
-        const TensorRecord* const tensor = file.find(entry.name);
-        const auto differs = [&](std::string_view found, std::string_view expected) {
-            misfits.different.push_back(entry.name + ' ' + std::string{found} + " instead of " + std::string{expected});
-        };
-        if (tensor == nullptr) {
-            if (!is_counter) misfits.missing.push_back(entry.name);
-        } else if (tensor->shape != entry.shape) {
-            differs(shape_text(tensor->shape), shape_text(entry.shape));
-        } else if (is_floating_point(tensor->type) == is_counter) {
-            differs(name(tensor->type), is_counter ? "an integer" : "a float");
-        } else {
-            assignments.push_back({&entry, tensor});
-        }
-    }
-    for (const TensorRecord& tensor : file.tensors()) {
-        if (is_entry(tensor.name) || matches_any(skip, tensor.name)) continue;
-        misfits.unexpected.push_back(printable(tensor.name));
-    }
-    misfits.check(file.name());
-    return assignments;
-}
-
 /// num_batches_tracked as it is; Model's parameter() would round it to a Scalar.
 auto& counter_of(auto& weights, const StateEntry& entry) {
     return at(weights.counters(), at(weights.graph().layers, entry.index).counter);
 }
 
+/// Tensors for a file, with what refers to their numbers: one buffer on huge pages, since a vector for each takes three
+/// times as long, in page faults.
+template <class Scalar>
+class TensorCollection {
+public:
+    /// Of so many elements and so many counters at most.
+    TensorCollection(Index elements, std::size_t counters) : values_(elements), free_{values_.span()} {
+        counters_.reserve(counters);  // records refer to its elements
+    }
+
+    void add(std::string name, const std::vector<Index>& shape, std::span<const Scalar> values) {
+        const auto tensor = free_.first(values.size());
+        free_ = free_.subspan(values.size());
+        std::ranges::copy(values, tensor.begin());
+        tensors_.push_back(tensor_record(std::move(name), shape, tensor));
+    }
+    void add_model(const Weights<Scalar>& weights) {
+        for (const StateEntry& entry : weights.state()) {
+            if (entry.kind != StateEntry::Kind::num_batches_tracked) {
+                add(entry.name, entry.shape, weights.read(entry));
+                continue;
+            }
+            const std::int64_t& count = counters_.emplace_back(counter_of(weights, entry));
+            tensors_.push_back(tensor_record(entry.name, entry.shape, std::span{&count, 1}));
+        }
+    }
+    /// Numbers of somebody else's, which must outlive the collection.
+    void add(TensorRecord tensor) { tensors_.push_back(std::move(tensor)); }
+
+    std::span<const TensorRecord> tensors() const { return tensors_; }
+
+private:
+    Buffer<Scalar> values_;
+    std::span<Scalar> free_;
+    std::vector<std::int64_t> counters_;
+    std::vector<TensorRecord> tensors_;
+};
+
+/// A file's tensors for a model, found to fit. Everything that can fail does so before `write`.
+template <class Scalar>
+class ModelTensors {
+public:
+    /// `tensors`: one for each entry of the state, or null. FormatError where a counter is no int64.
+    ModelTensors(const TensorFile& file, std::span<const StateEntry> state,
+                 std::span<const TensorRecord* const> tensors) {
+        std::size_t longest = 0;
+        for (std::size_t i = 0; i < state.size(); ++i) {
+            if (tensors[i] == nullptr) continue;
+            const StateEntry& entry = state[i];
+            const bool is_counter = entry.kind == StateEntry::Kind::num_batches_tracked;
+            assignments_.push_back({&entry, tensors[i], is_counter ? file.read<std::int64_t>(entry.name).front() : 0});
+            longest = std::max(longest, static_cast<std::size_t>(entry.elements()));
+        }
+        values_.resize(longest);
+    }
+
+    /// Does not throw. The weights have the state that the constructor was given.
+    void write(Weights<Scalar>& weights) {
+        for (const auto& [entry, tensor, count] : assignments_) {
+            if (entry->kind == StateEntry::Kind::num_batches_tracked) counter_of(weights, *entry) = count;
+            else write(weights, *entry, *tensor, nullptr);
+        }
+    }
+    /// A parameter's tensor to a buffer that is laid out like the parameters, or the parameters themselves.
+    void write(Weights<Scalar>& weights, const StateEntry& entry, const TensorRecord& tensor, Scalar* buffer) {
+        const auto elements = std::span{values_}.first(static_cast<std::size_t>(tensor.count()));
+        convert(tensor.type, tensor.bytes, elements);
+        weights.write(entry, elements, buffer);
+    }
+
+private:
+    struct Assignment {
+        const StateEntry* entry;
+        const TensorRecord* tensor;
+        std::int64_t count;
+    };
+
+    std::vector<Assignment> assignments_;
+    std::vector<Scalar> values_;  // of one tensor; as long as the longest
+};
+
 inline std::string numbers_text(const std::array<float, 3>& numbers) {
     std::string text;
-    for (const float number : numbers) {
-        std::array<char, 32> digits;  // the shortest that is read as the same number
-        const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
-        text.append(text.empty() ? "" : " ").append(digits.data(), end);
-    }
+    for (const float number : numbers) text.append(text.empty() ? "" : " ").append(number_text(number));
     return text;
 }
 
@@ -161,59 +170,42 @@ inline Normalization normalization_of(const TensorFile& file, Normalization norm
     return normalization;
 }
 
+inline Metadata normalization_text(const Normalization& normalization) {
+    return {{mean_key, numbers_text(normalization.mean)},
+            {deviation_key, numbers_text(normalization.standard_deviation)}};
+}
+
 }  // namespace detail
 
 template <class Net, class Scalar>
 void load(Model<Net, Scalar>& model, const std::filesystem::path& path, const LoadOptions& options) {
     const TensorFile file{path};
-    const auto assignments = detail::assign(file, model.state(), options.skip);
-    const Normalization normalization = detail::normalization_of(file, model.normalization());
-    std::vector<std::pair<const StateEntry*, std::int64_t>> counters;
-    std::vector<Scalar> values;  // of one tensor; as long as the longest
-    for (const auto& [entry, tensor] : assignments) {
-        if (entry->kind == StateEntry::Kind::num_batches_tracked) {
-            counters.emplace_back(entry, file.read<std::int64_t>(entry->name).front());
-        } else {
-            values.resize(std::max(values.size(), static_cast<std::size_t>(tensor->count())));
+    for (const std::string& pattern : options.skip) {
+        const auto matched = [&](const auto& named) { return detail::matches(pattern, named.name); };
+        if (std::ranges::none_of(model.state(), matched) && std::ranges::none_of(file.tensors(), matched)) {
+            throw Error("load", "a pattern that matches the name of a weight", pattern);
         }
     }
+    auto skip = options.skip;
+    if (file.is_ours()) skip.emplace_back("*/*");  // what a checkpoint has beside the model
+    detail::Misfits misfits;
+    const auto tensors = detail::fit(file, detail::expected_of(model.state()), skip, misfits);
+    misfits.check(file.name(), "the weights of this network");
+    detail::ModelTensors<Scalar> weights{file, model.state(), tensors};
+    const Normalization normalization = detail::normalization_of(file, model.normalization());
     // From here on nothing throws.
-    for (const auto& [entry, tensor] : assignments) {
-        if (entry->kind == StateEntry::Kind::num_batches_tracked) continue;
-        const auto elements = std::span{values}.first(static_cast<std::size_t>(tensor->count()));
-        convert(tensor->type, tensor->bytes, elements);
-        model.set_parameter(entry->name, elements);
-    }
-    for (const auto& [entry, count] : counters) detail::counter_of(model.weights(), *entry) = count;
+    weights.write(model.weights());
+    model.weights().changed();
     model.set_normalization(normalization);
 }
 
 template <class Net, class Scalar>
 void save(const Model<Net, Scalar>& model, const std::filesystem::path& path) {
-    using Kind = StateEntry::Kind;
     Index elements = 0;
     for (const StateEntry& entry : model.state()) elements += entry.elements();
-    // One buffer for all, on huge pages: a vector for each tensor takes three times as long, in page faults.
-    Buffer<Scalar> values(elements);
-    std::vector<std::int64_t> counters;
-    counters.reserve(model.state().size());  // records refer to its elements
-    std::vector<TensorRecord> tensors;
-    auto free = values.span();
-    for (const StateEntry& entry : model.state()) {
-        if (entry.kind == Kind::num_batches_tracked) {
-            const std::int64_t& count = counters.emplace_back(detail::counter_of(model.weights(), entry));
-            tensors.push_back(tensor_record(entry.name, entry.shape, std::span{&count, 1}));
-        } else {
-            const auto tensor = free.first(static_cast<std::size_t>(entry.elements()));
-            free = free.subspan(tensor.size());
-            std::ranges::copy(model.parameter(entry.name), tensor.begin());
-            tensors.push_back(tensor_record(entry.name, entry.shape, tensor));
-        }
-    }
-    const Normalization& normalization = model.normalization();
-    write_tensor_file(path, tensors,
-                      {{detail::mean_key, detail::numbers_text(normalization.mean)},
-                       {detail::deviation_key, detail::numbers_text(normalization.standard_deviation)}});
+    detail::TensorCollection<Scalar> collection{elements, model.state().size()};
+    collection.add_model(model.weights());
+    write_tensor_file(path, collection.tensors(), detail::normalization_text(model.normalization()));
 }
 
 }  // namespace resnet::inline v0
