@@ -75,6 +75,11 @@ public:
 
     const Plan& plan(Extent extent = Net::image) { return engine_->plan(extent); }
     Optimizer<Scalar>& optimizer() noexcept { return engine_->optimizer(); }
+    const Model<Net, Scalar>& model() const noexcept { return *model_; }
+    Model<Net, Scalar>& model() noexcept { return *model_; }
+    /// The training without the network's type.
+    const TrainingEngine<Scalar>& engine() const noexcept { return *engine_; }
+    TrainingEngine<Scalar>& engine() noexcept { return *engine_; }
     Index bytes() const { return engine_->bytes(); }
 
 private:

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <resnet/engine/executor.hpp>
@@ -31,7 +32,8 @@ public:
           kernels_{resnet::kernels<Scalar>(options.plan.isa)},
           optimizer_{settings, weights.graph().parameter_elements},
           gradients_(weights.graph().parameter_elements),
-          staged_statistics_(weights.graph().statistics_elements) {}
+          staged_statistics_(weights.graph().statistics_elements),
+          live_(static_cast<std::size_t>(weights.graph().parameter_elements / 16), 0) {}
     TrainingEngine(const TrainingEngine&) = delete;
     TrainingEngine& operator=(const TrainingEngine&) = delete;
 
@@ -113,11 +115,29 @@ public:
     }
 
     Optimizer<Scalar>& optimizer() noexcept { return optimizer_; }
+    const Optimizer<Scalar>& optimizer() const noexcept { return optimizer_; }
+    const TrainerOptions& options() const noexcept { return options_; }
     const Buffer<Scalar>& gradients() const noexcept { return gradients_; }
     const Plan& plan(Extent extent) {
         prepare(extent);
         return *plan_;
     }
+
+    /// What the plans so far gave a gradient, by element / 16: see parameter_ranges. With the optimizer it is all that a
+    /// step takes from the steps before it, where no forward waits for its apply.
+    const std::vector<char>& live() const noexcept { return live_; }
+    /// Forwards since the last apply.
+    int staged() const noexcept { return staged_; }
+    /// Goes on with another trainer's state; what was begun here is dropped. Both are of this network's size.
+    void restore(Optimizer<Scalar> optimizer, std::vector<char> live) noexcept {
+        optimizer_ = std::move(optimizer);
+        live_ = std::move(live);
+        plan_.reset();  // its ranges follow from what was live before
+        ranges_.clear();
+        staged_ = 0;
+        ready_ = false;
+    }
+
     /// What the library has allocated for training beside the model, in bytes.
     Index bytes() const {
         Index sum = gradients_.bytes() + staged_statistics_.bytes() + optimizer_.bytes();
@@ -193,12 +213,13 @@ private:
     const Kernels<Scalar>& kernels_;
     Optimizer<Scalar> optimizer_;
     Buffer<Scalar> gradients_, staged_statistics_;
-    int staged_ = 0;  // forwards since the last apply
+    std::vector<char> live_;
+    int staged_ = 0;
     std::optional<Plan> plan_;
     std::optional<Packs<Scalar>> packs_;
     std::optional<Workspace<Scalar>> workspace_;
     std::vector<ParameterRange> ranges_;
-    std::vector<char> planned_frozen_, live_;
+    std::vector<char> planned_frozen_;
     std::vector<double> norm_parts_;
     std::uint64_t packed_generation_ = 0;
     bool stale_ = true;   // a plan without its packs yet

@@ -123,14 +123,15 @@ public:
         return values;
     }
 
-    /// Takes values in PyTorch's order. Error where their number is wrong; then nothing has changed.
-    void write(const StateEntry& entry, std::span<const Scalar> values) {
+    /// Takes values in PyTorch's order; those of a parameter can go to another buffer that is laid out like the
+    /// parameters. Error where their number is wrong; then nothing has changed.
+    void write(const StateEntry& entry, std::span<const Scalar> values, Scalar* buffer = nullptr) {
         if (static_cast<Index>(values.size()) != entry.elements())
             throw Error(entry.name, std::to_string(entry.elements()) + " values", std::to_string(values.size()));
         switch (entry.kind) {
             case StateEntry::Kind::parameter: {
                 const Parameter& p = at(graph_.parameters, entry.index);
-                Scalar* to = parameters_.data() + p.offset;
+                Scalar* to = (buffer != nullptr ? buffer : parameters_.data()) + p.offset;
                 detail::for_each_element(
                     p.spec, [&](Index ours, Index theirs) { to[ours] = values[static_cast<std::size_t>(theirs)]; });
                 break;

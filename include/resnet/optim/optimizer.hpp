@@ -38,8 +38,10 @@ public:
     void set_steps(std::int64_t steps) noexcept { steps_ = steps; }
     /// Adam: mean of the gradient; SGD: velocity. Like the parameters' flat buffer.
     Buffer<Scalar>& first() noexcept { return first_; }
+    const Buffer<Scalar>& first() const noexcept { return first_; }
     /// Adam: mean of the squared gradient; SGD: empty.
     Buffer<Scalar>& second() noexcept { return second_; }
+    const Buffer<Scalar>& second() const noexcept { return second_; }
     Index bytes() const noexcept { return first_.bytes() + second_.bytes(); }
 
     /// One step. Gradients are multiplied by `gradient_scale` first (clipping). A range whose gradient is always zero

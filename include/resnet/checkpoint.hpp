@@ -1,0 +1,249 @@
+// A checkpoint is one file with all that a training run needs to go on as if it had never stopped: weights, statistics,
+// optimizer, random state and position.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <resnet/core/error.hpp>
+#include <resnet/core/extent.hpp>
+#include <resnet/core/random.hpp>
+#include <resnet/io/fingerprint.hpp>
+#include <resnet/io/fit.hpp>
+#include <resnet/io/numbers.hpp>
+#include <resnet/io/optimizer_settings.hpp>
+#include <resnet/io/safetensors.hpp>
+#include <resnet/io/weights.hpp>
+#include <resnet/trainer.hpp>
+
+namespace resnet::inline v0 {
+
+/// How far a run has come. Random numbers are functions of (seed, purpose, epoch, position), so this is the random state
+/// as well: `loader.epoch(epoch, batch)` delivers what comes next.
+struct RunPosition {
+    Seed seed{};              // of the loader
+    std::uint32_t epoch = 0;  // the one that is under way
+    Index batch = 0;          // of the epoch: the next one; the number of batches where the epoch is through
+    Metadata notes{};         // the program's own: sums so far, the best accuracy, the options it was started with
+};
+
+/// What load_checkpoint gives back.
+struct Resumed {
+    RunPosition position;
+    /// What the bits depend on and is not as it was: "instruction set avx512, now avx2". Where it is empty, the run ends
+    /// with the same bits as if it had not stopped, whatever the number of threads; else with other roundings.
+    std::vector<std::string> differences;
+};
+
+/// Writes a checkpoint, atomically and durably: killed at any moment, the old file or the new one is there, whole. It is
+/// a safetensors file: the model's tensors with PyTorch's names, which `load(model, path)` takes out of it as well; the
+/// optimizer's as `optimizer/first/<parameter>` and `optimizer/second/<parameter>`; everything else in the metadata,
+/// exactly. Equal states give equal bytes.
+/// FileError where it can't be written: then the old file is as it was. Error between a forward and its apply.
+///
+///     for (const auto& batch : loader.epoch(epoch)) {
+///         trainer.step(batch.images, batch.labels);
+///         if (stop) save_checkpoint(path, trainer, {.seed = seed, .epoch = epoch, .batch = batch.number + 1});
+///     }
+template <class Net, class Scalar>
+void save_checkpoint(const std::filesystem::path& path, const Trainer<Net, Scalar>& trainer,
+                     const RunPosition& position);
+
+/// Sets the trainer and its model to what they were: weights, statistics, normalisation, frozen parameters, optimizer
+/// with its settings and steps. The trainer's own options stay; where they differ, `differences` says so.
+/// FileError or FormatError, as TensorFile; FormatError where it is no checkpoint, or from a newer version; FormatError
+/// that lists all that is missing, unexpected or different where it is of another network or optimizer. Whatever it
+/// throws, trainer and model are as they were.
+///
+///     const auto [position, differences] = load_checkpoint(path, trainer);
+///     for (const auto& batch : loader.epoch(position.epoch, position.batch)) ...
+template <class Net, class Scalar>
+Resumed load_checkpoint(const std::filesystem::path& path, Trainer<Net, Scalar>& trainer);
+
+/// How far the run of a checkpoint has come, for who does not know yet what network it is of. Throws as load_checkpoint.
+RunPosition read_position(const std::filesystem::path& path);
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+inline constexpr std::string_view checkpoint_version = "1", note_prefix = "note.";
+inline constexpr auto live_name = "optimizer/live";
+
+/// A buffer with an element for each of the parameters', saved under its part's name. (An average of the weights would
+/// be another.)
+template <class Buffer>
+struct Part {
+    std::string_view name;
+    Buffer& buffer;
+};
+
+/// What an optimizer's state consists of.
+template <class Optimizer>
+auto parts_of(Optimizer& optimizer) {
+    std::vector<Part<std::remove_reference_t<decltype(optimizer.first())>>> parts{
+        {"optimizer/first", optimizer.first()}};
+    if (optimizer.second().size() > 0) parts.push_back({"optimizer/second", optimizer.second()});
+    return parts;
+}
+
+/// The tensors that a checkpoint of this trainer has: the model's, the parts', and what was live.
+template <class Net, class Scalar>
+std::vector<ExpectedTensor> expected_of(const Trainer<Net, Scalar>& trainer) {
+    auto expected = expected_of(trainer.model().state());
+    for (const auto& part : parts_of(trainer.engine().optimizer()))
+        for (const StateEntry& entry : trainer.model().state())
+            if (entry.kind == StateEntry::Kind::parameter)
+                expected.push_back({text(part.name, "/", entry.name), entry.shape});
+    expected.push_back({live_name, {std::ssize(trainer.engine().live())}, true});
+    return expected;
+}
+
+/// Names of frozen parameters, with a space between two.
+inline std::string frozen_text(const auto& weights) {
+    std::string names;
+    for (const StateEntry& entry : weights.state())
+        if (entry.kind == StateEntry::Kind::parameter && at(weights.frozen(), entry.index) != 0)
+            names.append(names.empty() ? "" : " ").append(entry.name);
+    return names;
+}
+
+/// The inverse. FormatError for another text.
+template <class Scalar>
+std::vector<char> frozen_of(const TensorFile& file, const Weights<Scalar>& weights) {
+    const std::string& names = text_in(file, "frozen");
+    const std::string padded = text(" ", names, " ");
+    std::string known;
+    std::vector<char> frozen(weights.frozen().size(), 0);
+    for (const StateEntry& entry : weights.state()) {
+        if (entry.kind != StateEntry::Kind::parameter || padded.find(text(" ", entry.name, " ")) == padded.npos)
+            continue;
+        at(frozen, entry.index) = 1;
+        known.append(known.empty() ? "" : " ").append(entry.name);
+    }
+    if (known != names)
+        throw FormatError(file.name() + ": frozen", "names of this network's parameters", printable(names));
+    return frozen;
+}
+
+/// FormatError where the file is none, or of another version.
+inline void check_checkpoint(const TensorFile& file) {
+    const auto kind = file.metadata().find("kind");
+    if (!file.is_ours() || kind == file.metadata().end() || kind->second != "checkpoint") {
+        throw FormatError(file.name(), "a checkpoint", "another kind of file",
+                          "load(model, path) reads files with weights alone");
+    }
+    const std::string& version = text_in(file, "checkpoint_version");
+    if (version != checkpoint_version) {
+        throw FormatError(file.name(), text("the checkpoint_version ", checkpoint_version), printable(version),
+                          "it may be from a newer version of resnet");
+    }
+}
+
+inline RunPosition position_of(const TensorFile& file) {
+    RunPosition position{.seed = {number_in<std::uint64_t>(file, "position.seed")},
+                         .epoch = number_in<std::uint32_t>(file, "position.epoch"),
+                         .batch = number_in<Index>(file, "position.batch")};
+    for (const auto& [key, value] : file.metadata())
+        if (key.starts_with(note_prefix)) position.notes[key.substr(note_prefix.size())] = value;
+    return position;
+}
+
+inline Metadata position_text(const RunPosition& position) {
+    Metadata metadata{{"position.seed", number_text(position.seed.value)},
+                      {"position.epoch", number_text(position.epoch)},
+                      {"position.batch", number_text(position.batch)}};
+    for (const auto& [key, value] : position.notes) metadata[text(note_prefix, key)] = value;
+    return metadata;
+}
+
+}  // namespace detail
+
+template <class Net, class Scalar>
+void save_checkpoint(const std::filesystem::path& path, const Trainer<Net, Scalar>& trainer,
+                     const RunPosition& position) {
+    const auto& engine = trainer.engine();
+    const auto& optimizer = engine.optimizer();
+    const Weights<Scalar>& weights = trainer.model().weights();
+    if (engine.staged() != 0) throw Error("save_checkpoint", "an apply after each forward", "a forward without it");
+
+    const auto parts = detail::parts_of(optimizer);
+    Index elements = 0;
+    for (const StateEntry& entry : weights.state()) {
+        const bool is_parameter = entry.kind == StateEntry::Kind::parameter;
+        elements += entry.elements() * (is_parameter ? 1 + std::ssize(parts) : 1);
+    }
+    detail::TensorCollection<Scalar> collection{elements, weights.state().size()};
+    collection.add_model(weights);
+    for (const auto& part : parts)
+        for (const StateEntry& entry : weights.state())
+            if (entry.kind == StateEntry::Kind::parameter)
+                collection.add(detail::text(part.name, "/", entry.name), entry.shape,
+                               weights.read(entry, part.buffer.data()));
+    collection.add(tensor_record(detail::live_name, {std::ssize(engine.live())}, std::span{engine.live()}));
+
+    Metadata metadata{{"kind", "checkpoint"},
+                      {"checkpoint_version", std::string{detail::checkpoint_version}},
+                      {"frozen", detail::frozen_text(weights)},
+                      {"optimizer.steps", detail::number_text(optimizer.steps())}};
+    metadata.merge(detail::normalization_text(trainer.model().normalization()));
+    metadata.merge(detail::settings_text(optimizer.settings()));
+    metadata.merge(detail::position_text(position));
+    metadata.merge(detail::fingerprint<Scalar>(engine.options()));
+    write_tensor_file(path, collection.tensors(), std::move(metadata));
+}
+
+template <class Net, class Scalar>
+Resumed load_checkpoint(const std::filesystem::path& path, Trainer<Net, Scalar>& trainer) {
+    const TensorFile file{path};
+    detail::check_checkpoint(file);
+    Model<Net, Scalar>& model = trainer.model();
+    auto& engine = trainer.engine();
+    const auto& state = model.state();
+
+    detail::Misfits misfits;
+    std::vector<std::string> skip;
+    const std::string optimizer_found = detail::text_in(file, detail::setting_key("name")),
+                      optimizer_expected = detail::name_of(engine.optimizer().settings());
+    if (optimizer_found != optimizer_expected) {
+        misfits.differs("optimizer", detail::printable(optimizer_found), optimizer_expected);
+        skip.emplace_back("optimizer/*");  // what it has instead need not be listed
+    }
+    const auto tensors = detail::fit(file, detail::expected_of(trainer), skip, misfits);
+    misfits.check(file.name(), "a checkpoint of this network and optimizer");
+
+    Resumed resumed{detail::position_of(file),
+                    detail::differences(file.metadata(), detail::fingerprint<Scalar>(engine.options()))};
+    const Normalization normalization = detail::normalization_of(file, model.normalization());
+    std::vector<char> frozen = detail::frozen_of(file, model.weights());
+    const auto marks = file.read<std::int8_t>(detail::live_name);
+    std::vector<char> live{marks.begin(), marks.end()};
+    Optimizer<Scalar> optimizer{detail::settings_of(file, engine.optimizer().settings()),
+                                model.weights().graph().parameter_elements};
+    optimizer.set_steps(detail::number_in<std::int64_t>(file, "optimizer.steps"));
+    detail::ModelTensors<Scalar> weights{file, state, std::span{tensors}.first(state.size())};
+    auto tensor = tensors.begin() + std::ssize(state);
+    for (const auto& part : detail::parts_of(optimizer))
+        for (const StateEntry& entry : state)
+            if (entry.kind == StateEntry::Kind::parameter)
+                weights.write(model.weights(), entry, **tensor++, part.buffer.data());
+    // From here on nothing throws.
+    weights.write(model.weights());
+    model.weights().frozen() = std::move(frozen);
+    model.weights().changed();
+    model.set_normalization(normalization);
+    engine.restore(std::move(optimizer), std::move(live));
+    return resumed;
+}
+
+inline RunPosition read_position(const std::filesystem::path& path) {
+    const TensorFile file{path};
+    detail::check_checkpoint(file);
+    return detail::position_of(file);
+}
+
+}  // namespace resnet::inline v0
