@@ -7,6 +7,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <tbb/global_control.h>
@@ -22,35 +23,24 @@
 
 #include "data.hpp"
 #include "interrupt.hpp"
+#include "keep.hpp"
 #include "options.hpp"
 #include "print.hpp"
 #include "progress.hpp"
 
 using resnet::Index;
 
-/// The mean loss of the images so far; batches may differ in size.
-struct MeanLoss {
-    double sum = 0;
-    Index images = 0;
-
-    void add(double loss, Index count) {
-        sum += loss * static_cast<double>(count);
-        images += count;
-    }
-    double value() const { return images == 0 ? 0 : sum / static_cast<double>(images); }
-};
-
-/// Goes once through the training images, in an order that follows from seed and epoch; less far where a signal comes.
+/// Goes through the training images that the epoch has left, in an order that follows from seed and epoch; less far where
+/// a signal comes.
 template <class Net>
-MeanLoss train(resnet::Trainer<Net>& trainer, const resnet::Loader& loader, int epoch, Progress progress) {
-    MeanLoss loss;
-    for (const auto& batch : loader.epoch(static_cast<std::uint32_t>(epoch))) {
+void train(resnet::Trainer<Net>& trainer, const resnet::Loader& loader, Reached& reached, Progress progress) {
+    for (const auto& batch : loader.epoch(reached.epoch, reached.batch)) {
         const auto step = trainer.step(batch.images, batch.labels);
-        loss.add(step.loss, batch.size());
-        progress.show(loss.images, loss.value());
+        reached.batch = batch.number + 1;
+        reached.loss.add(step.loss, batch.size());
+        progress.show(reached.loss.images, reached.loss.value());
         if (interrupt_signal != 0) break;
     }
-    return loss;
 }
 
 /// The part of the test images whose largest logit is the label's; nothing where a signal comes first.
@@ -102,11 +92,13 @@ int train_and_test(const Options& options, const Data& data) {
                 tbb::this_task_arena::max_concurrency());
     if (options.verbose) std::printf("%s\n", model.summary().c_str());
 
-    double accuracy = 0;
-    for (int epoch = 0; epoch < options.epochs; ++epoch) {
-        const std::string name = "epoch " + std::to_string(epoch + 1) + "/" + std::to_string(options.epochs);
+    const Keep keep{options, data};
+    Reached reached = keep.begin(trainer);
+    while (std::cmp_less(reached.epoch, options.epochs)) {
+        const std::string name = "epoch " + std::to_string(reached.epoch + 1) + "/" + std::to_string(options.epochs);
         const Stopwatch watch;
-        const MeanLoss loss = train(trainer, loader, epoch, Progress{name, data.train.size()});
+        const Index images_before = reached.loss.images;
+        train(trainer, loader, reached, Progress{name, data.train.size()});
         const double seconds = watch.seconds();
 
         std::optional<double> tested;
@@ -115,17 +107,25 @@ int train_and_test(const Options& options, const Data& data) {
             tested = test(classify, data.test, options, Progress{name + ", test", data.test.size()});
         }
         if (!tested) {
-            std::printf("stopped in %s after %td of %td images, mean loss %.4f; ", name.c_str(), loss.images,
-                        data.train.size(), loss.value());
-            if (epoch == 0) std::printf("not tested yet\n");
-            else std::printf("test accuracy after epoch %d: %.2f %%\n", epoch, 100 * accuracy);
+            keep.last(trainer, reached);
+            std::printf("stopped in %s after %td of %td images, mean loss %.4f; ", name.c_str(), reached.loss.images,
+                        data.train.size(), reached.loss.value());
+            if (reached.epoch == 0) std::printf("not tested yet\n");
+            else std::printf("test accuracy after epoch %u: %.2f %%\n", reached.epoch, 100 * reached.accuracy);
             return 128 + interrupt_signal;
         }
-        accuracy = *tested;
-        std::printf("%s: mean loss %.4f, %.1f s, %.0f images/s, test accuracy %.2f %%\n", name.c_str(), loss.value(),
-                    seconds, static_cast<double>(loss.images) / seconds, 100 * accuracy);
+        std::printf("%s: mean loss %.4f, %.1f s, %.0f images/s, test accuracy %.2f %%\n", name.c_str(),
+                    reached.loss.value(), seconds, static_cast<double>(reached.loss.images - images_before) / seconds,
+                    100 * *tested);
+        if (*tested > reached.best) keep.best(model);
+        reached = {.epoch = reached.epoch + 1,
+                   .batch = 0,
+                   .loss = {},
+                   .accuracy = *tested,
+                   .best = std::max(reached.best, *tested)};
+        keep.last(trainer, reached);
     }
-    std::printf("test accuracy: %.2f %%\n", 100 * accuracy);
+    std::printf("test accuracy: %.2f %%\n", 100 * reached.accuracy);
     return 0;
 }
 
@@ -136,6 +136,7 @@ int main(int argc, char** argv) try {
     CLI11_PARSE(app, argc, argv);
     std::setvbuf(stdout, nullptr, _IOLBF, 0);  // whole lines at once, also into a file or a pipe
     watch_for_interrupts();
+    if (options.resume) take_over_options(app, options);
 
     Data data = find_data(options.data);
     if (options.limit > 0) {

@@ -1,8 +1,16 @@
 // The command line of the program.
 #pragma once
 
+#include <array>
+#include <charconv>
+#include <cstddef>
 #include <cstdint>
+#include <map>
+#include <stdexcept>
 #include <string>
+#include <utility>
+#include <variant>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -20,6 +28,8 @@ struct Options {
     int threads = 0;  // 0: one for each core that the process may use
     std::string data;
     resnet::Index limit = 0;  // 0: all images
+    std::string out;
+    bool resume = false;
     bool verbose = false;
 };
 
@@ -51,6 +61,12 @@ inline void add_options(CLI::App& app, Options& options) {
                    "CIFAR10_DIR, then the cache folder, then Debian's dataset-fashion-mnist");
     app.add_option("--limit", options.limit, "take only the first N images of each split, for a quick trial")
         ->check(CLI::Range(1, 1'000'000));
+    app.add_option("--out", options.out,
+                   "folder for last.safetensors, a checkpoint (after each epoch, and when a signal ends the run), and "
+                   "best.safetensors, the weights of the best epoch");
+    app.add_flag("--resume", options.resume,
+                 "go on from last.safetensors in --out, with the options that the run began with; --epochs may change")
+        ->needs("--out");
     app.add_flag("--verbose", options.verbose,
                  "print the network, and logits and labels of the first test batch of each epoch");
 }
@@ -62,4 +78,57 @@ inline resnet::OptimizerSettings optimizer(const Options& options) {
     }
     if (options.optimizer == "adamw") return resnet::AdamW{.learning_rate = rate_or(1e-3f)};
     return resnet::Adam{.learning_rate = rate_or(1e-3f)};
+}
+
+/// The options that decide what a run computes, as texts, in an order in which each follows from those before it.
+/// 0 where --limit is not given.
+inline std::vector<std::pair<std::string, std::string>> decisive(const Options& options) {
+    const float rate = std::visit([](const auto& settings) { return settings.learning_rate; }, optimizer(options));
+    std::array<char, 32> digits{};  // the shortest that are read as the same number
+    std::to_chars(digits.data(), digits.data() + digits.size(), rate);
+    return {{"model", options.model},
+            {"optimizer", options.optimizer},
+            {"learning-rate", digits.data()},
+            {"batch-size", std::to_string(options.batch_size)},
+            {"seed", std::to_string(options.seed)},
+            {"limit", std::to_string(options.limit)}};
+}
+
+/// What a checkpoint keeps of the options.
+inline std::map<std::string, std::string> kept(const Options& options) {
+    std::map<std::string, std::string> notes{{"option epochs", std::to_string(options.epochs)}};
+    for (const auto& [name, value] : decisive(options)) notes["option " + name] = value;
+    return notes;
+}
+
+/// A note of a checkpoint of this program's.
+inline const std::string& note(const std::map<std::string, std::string>& notes, const std::string& name,
+                               const std::string& checkpoint) {
+    const auto found = notes.find(name);
+    if (found == notes.end())
+        throw std::runtime_error(checkpoint + " is of another program: it has no note of " + name);
+    return found->second;
+}
+
+/// Options that the command line leaves open become what a checkpoint's run began with. One that contradicts it is an
+/// error; but for the number of epochs, which a run that goes on may have more of.
+inline void take_over(CLI::App& app, Options& options, const std::map<std::string, std::string>& notes,
+                      const std::string& checkpoint) {
+    const auto set = [&app](const std::string& name, const std::string& value) {
+        CLI::Option* const option = app.get_option("--" + name);
+        option->add_result(value);
+        option->run_callback();
+    };
+    for (std::size_t i = 0; i < decisive(options).size(); ++i) {
+        const auto [name, value] = decisive(options)[i];  // with those before it taken over
+        const std::string& before = note(notes, "option " + name, checkpoint);
+        if (value == before) continue;
+        if (app.count("--" + name) > 0) {
+            throw std::runtime_error("--" + name + " " + value + " contradicts " + checkpoint +
+                                     ", which was made with " +
+                                     (name == "limit" && before == "0" ? "all images" : "--" + name + " " + before));
+        }
+        set(name, before);
+    }
+    if (app.count("--epochs") == 0) set("epochs", note(notes, "option epochs", checkpoint));
 }

@@ -1,13 +1,23 @@
-"""Runs the built example cifar10 as a user does. Usage: cifar10.py CASE PROGRAM; exit status 77: skipped."""
+"""Runs the built example cifar10 as a user does; exit status 77: skipped."""
+import argparse
+import json
 import os
+import random
 import re
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 FASHION_MNIST = "/usr/share/datasets/fashion-mnist"
-case, program = sys.argv[1:]
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("case")
+parser.add_argument("program")
+parser.add_argument("--kills", type=int, default=50, help="of the case of that name (default: 50)")
+parsed = parser.parse_args()
+case, program = parsed.case, parsed.program
 
 
 def run(*arguments, **environment):
@@ -31,6 +41,49 @@ def trained(*arguments):
     return done.stdout.splitlines()
 
 
+def content(folder, name):
+    with open(os.path.join(folder, name), "rb") as file:
+        return file.read()
+
+
+def position(folder):
+    """(epoch, batch) of the checkpoint in a folder, whose header must fit its size."""
+    data = content(folder, "last.safetensors")
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:8 + length])
+    metadata = header.pop("__metadata__")
+    assert len(data) == 8 + length + max(tensor["data_offsets"][1] for tensor in header.values())
+    return int(metadata["position.epoch"]), int(metadata["position.batch"])
+
+
+def started(*arguments):
+    """A process of the program that is about to train, and the lines it has printed."""
+    process = subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    lines = []
+    while not lines or not lines[-1].startswith("tutorial, "):
+        lines.append(process.stdout.readline())
+        assert lines[-1], (arguments, lines, process.stderr.read())
+    return process
+
+
+def unfinished(folder):
+    """Whether there is a file that is not yet in its place."""
+    return os.path.exists(folder) and any(".tmp-" in name for name in os.listdir(folder))
+
+
+def must_end_alike(folder, whole, *arguments):
+    """Resumes in one folder and runs without a stop in another, both to the same epoch: equal in every byte."""
+    arguments = *arguments, "--epochs", str(position(folder)[0] + 2)
+    resumed = run("--resume", "--out", folder, *arguments, "--threads", "3")
+    assert resumed.returncode == 0 and resumed.stderr == "", resumed
+    straight = run("--out", whole, *arguments, "--threads", "1")
+    assert straight.returncode == 0, straight
+    assert resumed.stdout.splitlines()[-1] == straight.stdout.splitlines()[-1], (resumed.stdout, straight.stdout)
+    for name in "last.safetensors", "best.safetensors":
+        assert content(folder, name) == content(whole, name), name
+    assert sorted(os.listdir(folder)) == ["best.safetensors", "last.safetensors"], os.listdir(folder)
+
+
 def without_times(lines):
     return [re.sub(r", [\d.]+ s, \d+ images/s|, \d threads", "", line) for line in lines]
 
@@ -38,7 +91,7 @@ def without_times(lines):
 if case == "help":
     done = run("--help")
     assert done.returncode == 0 and done.stderr == "", done
-    for option in "model epochs batch-size optimizer learning-rate seed threads data limit verbose".split():
+    for option in "model epochs batch-size optimizer learning-rate seed threads data limit out resume verbose".split():
         assert f"--{option} " in done.stdout, option
     assert run("--no-such-option").returncode != 0
     assert run("--model", "alexnet").returncode != 0
@@ -74,6 +127,102 @@ elif case == "interrupt":
             said = process.stdout.read()
             assert process.wait() == status, (process.returncode, said)
             assert re.search(r"^stopped in epoch 1/1000 after \d+ of \d+ images, .*not tested yet$", said, re.M), said
+
+elif case == "resume":  # stopped by either signal, it goes on as if nothing had been
+    need_images()
+    with tempfile.TemporaryDirectory() as folder:
+        out, whole = os.path.join(folder, "a", "run"), os.path.join(folder, "whole")
+        options = "--limit", "512", "--seed", "5", "--optimizer", "sgd"
+        first = started("--out", out, "--epochs", "1000", *options)
+        first.send_signal(signal.SIGINT)
+        said = first.communicate()[0]
+        assert first.returncode == 130 and re.search(r"^stopped in epoch \d+/1000 after \d+ of 512 images, ", said, re.M), said
+        before = position(out)
+        second = started("--resume", "--out", out)  # with the options of the first
+        second.send_signal(signal.SIGTERM)
+        said = second.communicate()[0]
+        assert second.returncode == 143 and re.search(r"^stopped in epoch \d+/1000 ", said, re.M), said
+        assert f"resuming from {out}/last.safetensors: {before[0]} epochs and {before[1]} batches are done" in said, said
+        assert position(out) > before, (position(out), before)
+        must_end_alike(out, whole, *options)
+
+        done = run("--resume", "--out", out)  # nothing is left to do
+        assert done.returncode == 0 and re.search(r"^test accuracy: [\d.]+ %$", done.stdout, re.M), done
+        assert "mean loss" not in done.stdout and content(out, "last.safetensors") == content(whole, "last.safetensors")
+
+elif case == "resume_errors":
+    need_images()
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "run")
+        last = os.path.join(out, "last.safetensors")
+        nothing = run("--resume", "--out", out)
+        assert nothing.returncode == 1 and nothing.stderr.startswith(f"error: {last}: expected a safetensors file"), nothing
+        assert run("--resume").returncode != 0  # where from?
+        trained("--out", out)
+        kept = content(out, "last.safetensors")
+        for option, value, was in [("model", "cifar-resnet18", "tutorial"), ("optimizer", "sgd", "adam"), ("seed", "2", "1"),
+                                   ("batch-size", "64", "128"), ("limit", "256", "512"), ("learning-rate", "0.1", "0.001")]:
+            done = run("--resume", "--out", out, f"--{option}", value)
+            message = f"error: --{option} {value} contradicts {last}, which was made with --{option} {was}\n"
+            assert done.returncode == 1 and done.stderr == message, done
+        again = run("--out", out, "--limit", "512")
+        assert again.returncode == 1 and f"{last} is there already" in again.stderr, again
+        assert content(out, "last.safetensors") == kept
+        other = run("--resume", "--out", out, "--epochs", "2", RESNET_ISA="baseline")
+        assert other.returncode == 0 and "epoch 2/2: " in other.stdout, other
+        assert re.fullmatch(r"(warning: .*instruction set \w+, now baseline\n)?", other.stderr), other
+
+        def small_disk():  # as a full one, but for the reason: files end at 1 MiB. Python ignores the signal that tells of it
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+        kept = content(out, "last.safetensors")
+        full = subprocess.run([program, "--resume", "--out", out, "--epochs", "3"], preexec_fn=small_disk, restore_signals=False,
+                              capture_output=True, text=True)
+        assert full.returncode == 1 and "epoch 3/3: " in full.stdout, full
+        assert re.search(r"^error: .*safetensors: expected to write it, found File too large$", full.stderr, re.M), full
+        assert content(out, "last.safetensors") == kept and not unfinished(out), os.listdir(out)
+
+        with open(last, "r+b") as file:
+            file.seek(1_000_000)
+            file.write(b"damaged")
+        done = run("--resume", "--out", out)
+        assert done.returncode == 1 and "the file is damaged" in done.stderr, done
+        done = run("--out", "/dev/null/run", "--limit", "512")
+        assert done.returncode == 1 and "/dev/null/run" in done.stderr and "mean loss" not in done.stdout, done
+
+elif case == "kills":  # at random moments: of both files the old one or the new one is left, whole
+    need_images()
+    seed = random.randrange(2**32)
+    print(f"{parsed.kills} kills at moments of seed {seed}")
+    random.seed(seed)
+    options = "--limit", "128"  # most of the time goes into saves
+    with tempfile.TemporaryDirectory() as folder:
+        out, whole = os.path.join(folder, "run"), os.path.join(folder, "whole")
+        process = started("--out", whole, "--epochs", "3", *options)
+        begin = time.monotonic()
+        assert process.wait() == 0
+        longest = time.monotonic() - begin
+        process.communicate()
+        in_a_save, reached = 0, (0, 0)
+        for kill in range(parsed.kills):
+            resume = os.path.exists(os.path.join(out, "last.safetensors"))
+            process = started(*(["--resume"] if resume else options), "--out", out, "--epochs", "100000")
+            time.sleep(random.uniform(0, longest))
+            if kill % 2 == 1:  # every other one aims at a save
+                while not unfinished(out):
+                    time.sleep(0.001)
+                time.sleep(random.uniform(0, 0.05))
+            process.kill()
+            said = process.communicate()
+            assert process.returncode == -signal.SIGKILL, (process.returncode, said)
+            in_a_save += unfinished(out)
+            if os.path.exists(os.path.join(out, "last.safetensors")):
+                assert position(out) >= reached, (position(out), reached)
+                reached = position(out)
+        print(f"{in_a_save} of them in a save; {reached[0]} epochs were reached")
+        assert in_a_save > 0 or parsed.kills < 50
+        for name in os.listdir(whole):
+            os.remove(os.path.join(whole, name))
+        must_end_alike(out, whole, *options)
 
 elif case == "late_failure":  # 513 = 4 x 128 + 1: refused before the first epoch
     need_images()

@@ -1,0 +1,135 @@
+// What --out keeps in its folder: `last.safetensors`, a checkpoint that --resume goes on from, and `best.safetensors`,
+// the weights of the epoch with the highest test accuracy.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include <resnet/checkpoint.hpp>
+#include <resnet/io/weights.hpp>
+
+#include "data.hpp"
+#include "options.hpp"
+
+inline std::filesystem::path last_checkpoint(const Options& options) {
+    return std::filesystem::path{options.out} / "last.safetensors";
+}
+
+/// The options of the run that --resume goes on with.
+inline void take_over_options(CLI::App& app, Options& options) {
+    const auto last = last_checkpoint(options);
+    take_over(app, options, resnet::read_position(last).notes, last.string());
+}
+
+/// The mean loss of the images so far; batches may differ in size.
+struct MeanLoss {
+    double sum = 0;
+    resnet::Index images = 0;
+
+    void add(double loss, resnet::Index count) {
+        sum += loss * static_cast<double>(count);
+        images += count;
+    }
+    double value() const { return images == 0 ? 0 : sum / static_cast<double>(images); }
+};
+
+/// What a run has reached.
+struct Reached {
+    std::uint32_t epoch = 0;  // the one that is under way, from 0
+    resnet::Index batch = 0;  // the next one of it
+    MeanLoss loss;            // of it
+    double accuracy = 0;      // after the epoch before it
+    double best = -1;         // of all epochs so far
+};
+
+class Keep {
+public:
+    /// Without --out it keeps nothing.
+    Keep(const Options& options, const Data& data) : options_{options} {
+        if (options.out.empty()) return;
+        const std::filesystem::path folder = options.out;
+        last_ = last_checkpoint(options);
+        best_ = folder / "best.safetensors";
+        data_ = data.name + ", " + std::to_string(data.train.size()) + " images";
+        if (!options.resume && std::filesystem::exists(last_)) {
+            throw std::runtime_error(last_.string() +
+                                     " is there already; go on with it by --resume, or name another folder with --out");
+        }
+        std::filesystem::create_directories(folder);
+        remove_leftovers(folder);
+    }
+
+    /// Where the run goes on, or begins; then it is kept at once, so that a folder that can't be written is known before
+    /// the first epoch.
+    template <class Net>
+    Reached begin(resnet::Trainer<Net>& trainer) const {
+        if (!options_.resume) {
+            last(trainer, {});
+            return {};
+        }
+        const resnet::Resumed resumed = resnet::load_checkpoint(last_, trainer);
+        const resnet::RunPosition& position = resumed.position;
+        const auto text = [&](const char* name) { return note(position.notes, name, last_.string()); };
+        const auto number = [&](const char* name) { return std::stod(text(name)); };
+        if (text("data") != data_) {
+            throw std::runtime_error("the data is " + data_ + ", but " + last_.string() + " was made with " +
+                                     text("data"));
+        }
+        if (!resumed.differences.empty()) {
+            std::string list;
+            for (const std::string& difference : resumed.differences) list += (list.empty() ? "" : "; ") + difference;
+            std::fprintf(stderr, "warning: the results may differ in their last digits: %s\n", list.c_str());
+        }
+        std::printf("resuming from %s: %u epochs and %td batches are done\n", last_.c_str(), position.epoch,
+                    position.batch);
+        return {.epoch = position.epoch,
+                .batch = position.batch,
+                .loss = {.sum = number("loss sum"), .images = static_cast<resnet::Index>(number("loss images"))},
+                .accuracy = number("accuracy"),
+                .best = number("best accuracy")};
+    }
+
+    template <class Net>
+    void last(const resnet::Trainer<Net>& trainer, const Reached& reached) const {
+        if (last_.empty()) return;
+        resnet::Metadata notes = kept(options_);
+        notes["data"] = data_;
+        notes["loss sum"] = exact(reached.loss.sum);
+        notes["loss images"] = std::to_string(reached.loss.images);
+        notes["accuracy"] = exact(reached.accuracy);
+        notes["best accuracy"] = exact(reached.best);
+        resnet::save_checkpoint(last_, trainer,
+                                {.seed = resnet::Seed{options_.seed},
+                                 .epoch = reached.epoch,
+                                 .batch = reached.batch,
+                                 .notes = std::move(notes)});
+    }
+
+    /// Before `last`: a run that ends between the two tests this epoch again, and finds it as good again.
+    template <class Net>
+    void best(const resnet::Model<Net>& model) const {
+        if (!best_.empty()) resnet::save(model, best_);
+    }
+
+private:
+    static std::string exact(double value) {
+        char text[32];
+        std::snprintf(text, sizeof text, "%.17g", value);
+        return text;
+    }
+
+    /// What a killed process was writing.
+    void remove_leftovers(const std::filesystem::path& folder) const {
+        for (const auto& entry : std::filesystem::directory_iterator{folder})
+            for (const auto& file : {last_, best_})
+                if (entry.path().string().starts_with(file.string() + ".tmp-")) std::filesystem::remove(entry.path());
+    }
+
+    const Options& options_;
+    std::string data_;
+    std::filesystem::path last_, best_;
+};
