@@ -133,7 +133,11 @@ int main(int argc, char** argv) try {
     Options options;
     CLI::App app;
     add_options(app, options);
-    CLI11_PARSE(app, argc, argv);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : 2;  // --help is no mistake
+    }
     std::setvbuf(stdout, nullptr, _IOLBF, 0);  // whole lines at once, also into a file or a pipe
     watch_for_interrupts();
     if (options.resume) take_over_options(app, options);

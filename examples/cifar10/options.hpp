@@ -3,6 +3,7 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -33,6 +34,21 @@ struct Options {
     bool verbose = false;
 };
 
+/// For a number that must lie above 0 and have a value; CLI11's own lets nan and 1e39 pass.
+inline std::string check_positive(const std::string& text) {
+    float number = 0;
+    const bool is_number = CLI::detail::lexical_cast(text, number);
+    return is_number && std::isfinite(number) && number > 0 ? "" : text + " is not a finite number above 0";
+}
+
+/// For a whole number; CLI11 would take -1 for the largest one.
+inline std::string check_unsigned(const std::string& text) {
+    const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+    return digits ? "" : text + " is not a whole number of at least 0";
+}
+
+inline std::string check_not_empty(const std::string& text) { return text.empty() ? "an empty name" : ""; }
+
 inline void add_options(CLI::App& app, Options& options) {
     app.description(
         "Trains a residual network on CIFAR-10 and tests it. The defaults are the PyTorch tutorial's network and "
@@ -52,18 +68,22 @@ inline void add_options(CLI::App& app, Options& options) {
         ->check(CLI::IsMember({"adam", "adamw", "sgd"}))
         ->capture_default_str();
     app.add_option("--learning-rate", options.learning_rate, "per step; without it 0.001, and 0.05 for sgd")
-        ->check(CLI::PositiveNumber);
-    app.add_option("--seed", options.seed, "of the first weights and of the shuffling")->capture_default_str();
+        ->check(check_positive);
+    app.add_option("--seed", options.seed, "of the first weights and of the shuffling")
+        ->check(check_unsigned)
+        ->capture_default_str();
     app.add_option("--threads", options.threads, "threads that compute; without it one for each core")
         ->check(CLI::Range(1, 1024));
     app.add_option("--data", options.data,
                    "folder with CIFAR-10's binary version, or with Fashion-MNIST's IDX files; without it the variable "
-                   "CIFAR10_DIR, then the cache folder, then Debian's dataset-fashion-mnist");
+                   "CIFAR10_DIR, then the cache folder, then Debian's dataset-fashion-mnist")
+        ->check(check_not_empty);
     app.add_option("--limit", options.limit, "take only the first N images of each split, for a quick trial")
         ->check(CLI::Range(1, 1'000'000));
     app.add_option("--out", options.out,
                    "folder for last.safetensors, a checkpoint (after each epoch, and when a signal ends the run), and "
-                   "best.safetensors, the weights of the best epoch");
+                   "best.safetensors, the weights of the best epoch")
+        ->check(check_not_empty);
     app.add_flag("--resume", options.resume,
                  "go on from last.safetensors in --out, with the options that the run began with; --epochs may change")
         ->needs("--out");

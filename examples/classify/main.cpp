@@ -114,7 +114,11 @@ int main(int argc, char** argv) try {
     Options options;
     CLI::App app;
     add_options(app, options);
-    CLI11_PARSE(app, argc, argv);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : 2;  // --help is no mistake
+    }
     TablePrinter table;
     JsonPrinter json;
     const int status = classify_photos(options, options.json ? static_cast<Printer&>(json) : table);

@@ -17,7 +17,7 @@ namespace resnet::inline v0 {
 struct ClassifierOptions {
     /// How many images a call usually brings: kernels are chosen for it, and memory is there from the start. Any number
     /// works.
-    Index batch = 128;
+    Index batch = 128;  // at least 1
     /// The images' extent; {0, 0}: the network's usual one.
     Extent image{};
     PlanOptions plan{};
@@ -50,7 +50,8 @@ public:
     std::span<const Scalar> values() const noexcept {
         return {memory_->result.data(), static_cast<std::size_t>(images_ * columns_)};
     }
-    operator std::span<const Scalar>() const noexcept { return values(); }  // NOLINT(google-explicit-constructor)
+    operator std::span<const Scalar>() const& noexcept { return values(); }  // NOLINT(google-explicit-constructor)
+    operator std::span<const Scalar>() const&& = delete;  // it would refer to memory that the next call writes
     /// The numbers of one image.
     std::span<const Scalar> operator[](Index image) const noexcept {
         return values().subspan(static_cast<std::size_t>(image * columns_), static_cast<std::size_t>(columns_));
@@ -94,7 +95,8 @@ template <class Net>
 concept output_is_a_linear_layer = detail::ends_in_linear_layer<Net>();
 
 /// A snapshot of a model, ready to run. An image's logits depend neither on its neighbours in the batch nor on the
-/// number of threads.
+/// number of threads. (They may differ in the last digits between Classifiers with other options: kernels are chosen by
+/// the batch that is expected.)
 ///
 ///     const resnet::Classifier classify{model};
 ///     const auto logits = classify(images);                            // logits[n] is a span of classes
@@ -168,6 +170,7 @@ private:
     }
 
     static PlanOptions plan_options(const ClassifierOptions& options) {
+        if (options.batch < 1) throw Error("Classifier", "a batch of at least 1 image", std::to_string(options.batch));
         PlanOptions plan = options.plan;
         plan.choice.images = options.batch;
         return plan;

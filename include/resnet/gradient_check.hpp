@@ -3,7 +3,7 @@
 //
 //     resnet::Model<MyNet, double> model{resnet::Seed{1}};
 //     const auto result = resnet::check_gradients(model, images, labels);
-//     CHECK(result.worst < 1e-6);
+//     CHECK(result.worst < 1e-6);   // infinity where nothing could be compared
 #pragma once
 
 #include <algorithm>
@@ -25,11 +25,13 @@ struct GradientCheckOptions {
 };
 
 struct GradientCheck {
-    double worst = 0;       // largest |gradient - difference|, as a share of the layer's largest gradient
+    double worst =
+        0;  // largest |gradient - difference|, as a share of the layer's largest gradient; infinity: see checked
     std::string parameter;  // where that is
     Index element = 0;      // in PyTorch's order
     double gradient = 0, difference = 0;
-    Index checked = 0, kinks = 0;  // elements that were compared; that were left out, since the loss has a kink there
+    Index checked = 0;  // elements that were compared; with none of them `worst` is infinity
+    Index kinks = 0;    // elements that were left out, since the loss has a kink there
 };
 
 /// Moves parameters of a copy of `model` by +-step and compares the change of the loss, in training mode, with the gradient.
@@ -93,6 +95,7 @@ GradientCheck check_gradients(const Model<Net, double>& model, const ImageView& 
         }
         moved.set_parameter(name, original);
     }
+    if (result.checked == 0) result.worst = std::numeric_limits<double>::infinity();
     return result;
 }
 

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <resnet/engine/input.hpp>
@@ -16,13 +17,19 @@ namespace resnet::inline v0 {
 namespace detail {
 template <class Net>
 constexpr bool traces() {
-    static_cast<void>(trace<Net>(Net::image));
+    const Graph graph = trace<Net>(Net::image);
+    if constexpr (requires { decltype(prototype<Net>(std::declval<Value<3>>()))::features; }) {
+        const Extent logits = at(graph.nodes, graph.output).extent;
+        if (logits != Extent{1, 1}) rules::logits_are_a_flattened_map(logits);
+    } else {
+        rules::network_does_not_return_features();
+    }
     return true;
 }
 }  // namespace detail
 
 /// A network's shape is proved when its Model is named: the body is traced for its usual image in a constant
-/// expression.
+/// expression, and returns logits.
 template <class Net>
 concept traces_its_usual_image = detail::traces<Net>();
 

@@ -18,7 +18,8 @@ struct StepResult {
     std::span<const Scalar> logits;  // [N][classes], valid until the next call of the trainer
 };
 
-/// Trains `model`, which must outlive the trainer. Batches may have any size; the last of an epoch may be smaller.
+/// Trains `model`, which must outlive the trainer. Batches may have any size; the last of an epoch may be smaller. Images
+/// may have any extent that the network takes, too; the plan is made anew where it changes.
 ///
 ///     resnet::Trainer trainer{model, resnet::Adam{.learning_rate = 1e-3f}};
 ///     const auto step = trainer.step(batch.images, batch.labels);
@@ -53,15 +54,18 @@ public:
 
     /// Of the last forward, [N][classes].
     std::span<const Scalar> logits() { return engine_->logits(); }
-    /// A copy of a parameter's gradient, in PyTorch's order of elements.
+    /// A copy of a parameter's gradient, in PyTorch's order of elements; zeros for a frozen one. Error for another name.
     std::vector<Scalar> gradient(std::string_view name) const {
-        return model_->weights().read(model_->weights().entry(name), engine_->gradients().data());
+        const StateEntry& entry = model_->weights().entry(name);
+        if (entry.kind != StateEntry::Kind::parameter) throw Error("gradient", "the name of a parameter", name);
+        return model_->weights().read(entry, engine_->gradients().data());
     }
 
     float learning_rate() const { return engine_->optimizer().learning_rate(); }
     void set_learning_rate(float value) { engine_->optimizer().set_learning_rate(value); }
 
     /// Throws Error, naming the layer, where a batch of so many images can't be trained on: ask before the first epoch.
+    /// Of another extent than the last forward's, it drops that forward.
     void check_batch(Index images, Extent extent = Net::image) { engine_->check_batch(images, extent); }
 
     /// One step with a look at its parts: observe(step of the plan) after each, -1 when the weights are packed,
@@ -73,6 +77,8 @@ public:
         observe(engine_->plan(images.extent).size());
     }
 
+    /// Valid until images of another extent come or parameters are frozen. Asking for another extent than the last
+    /// forward's drops that forward.
     const Plan& plan(Extent extent = Net::image) { return engine_->plan(extent); }
     Optimizer<Scalar>& optimizer() noexcept { return engine_->optimizer(); }
     const Model<Net, Scalar>& model() const noexcept { return *model_; }

@@ -94,7 +94,10 @@ if case == "help":
     for option in "model epochs batch-size optimizer learning-rate seed threads data limit out resume verbose".split():
         assert f"--{option} " in done.stdout, option
     assert run("--no-such-option").returncode != 0
-    assert run("--model", "alexnet").returncode != 0
+    assert run("--model", "alexnet").returncode == 2
+    for wrong in (["--learning-rate", "nan"], ["--learning-rate", "1e39"], ["--learning-rate", "-1"], ["--seed", "-1"], ["--data", ""]):
+        done = run(*wrong)
+        assert done.returncode == 2 and wrong[0] in done.stderr and len(done.stderr) < 200, done
 
 elif case == "trains":
     lines = trained()

@@ -197,7 +197,7 @@ TEST_CASE("onnx: version, operator set, the shapes of images and logits with N o
         const ProtobufMessage type = value.message(2).message(1);
         std::string text = type.integer(1) == 1 ? value.text(1) : "not a float: ";
         for (const ProtobufMessage& dimension : type.message(2).messages(1))
-            text += dimension.count(2) == 1 ? " " + dimension.text(2) : " " + std::to_string(dimension.integer(1));
+            text.append(" ").append(dimension.count(2) == 1 ? dimension.text(2) : std::to_string(dimension.integer(1)));
         return text;
     };
     const ProtobufMessage graph = file.model.message(7);

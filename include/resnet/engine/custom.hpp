@@ -9,8 +9,6 @@ namespace resnet::inline v0 {
 
 namespace detail {
 
-inline constexpr std::size_t most_custom_parameters = 8;
-
 template <class T, class Scalar>
 ImageBlock<T> image_block(const Run<Scalar>& run, int tensor, Index block) {
     const Tensor& t = run.plan.tensor(tensor);
@@ -49,7 +47,7 @@ void run_custom_grad(const Run<Scalar>& run, int index) {
     const auto parameters = detail::custom_parameters(run, layer);
     // Each block has parameter gradients of its own, summed in a fixed tree.
     Index stride = 0;
-    std::array<Index, detail::most_custom_parameters> offsets{};
+    std::array<Index, most_custom_parameters> offsets{};
     for (int p = 0; p < layer.parameters; ++p) {
         offsets[static_cast<std::size_t>(p)] = stride;
         stride += round_up(at(run.plan.graph().parameters, layer.first_parameter + p).spec.size(), 16);
@@ -58,7 +56,7 @@ void run_custom_grad(const Run<Scalar>& run, int index) {
     run.for_each_chunk(run.blocks(), 16 * run.elements(step.output), [&](Index block, int slot) {
         Scalar* part = parts + block * stride;
         std::fill_n(part, stride, Scalar{0});
-        std::array<Scalar*, detail::most_custom_parameters> grads{};
+        std::array<Scalar*, most_custom_parameters> grads{};
         for (int p = 0; p < layer.parameters; ++p)
             grads[static_cast<std::size_t>(p)] = part + offsets[static_cast<std::size_t>(p)];
         CustomBackward<Scalar> job{.input = detail::image_block<const Scalar>(run, step.terms[0].tensor, block),

@@ -34,6 +34,9 @@ inline void check_targets(const Targets& targets, Index images, int classes) {
         (!targets.weights.empty() && targets.weights.size() != targets.labels.size()))
         throw Error("targets", "as many second labels and weights as labels",
                     detail::text(targets.second_labels.size(), " and ", targets.weights.size()));
+    for (std::size_t i = 0; i < targets.weights.size(); ++i)
+        if (!(targets.weights[i] >= 0 && targets.weights[i] <= 1))
+            throw Error("targets", "weights of 0 ... 1", detail::text(std::to_string(targets.weights[i]), " for image ", i));
     for (const auto& labels : {targets.labels, targets.second_labels})
         for (std::size_t i = 0; i < labels.size(); ++i)
             if (labels[i] < 0 || labels[i] >= classes)

@@ -14,7 +14,7 @@
 namespace resnet::inline v0 {
 
 struct TrainerOptions {
-    float label_smoothing = 0;  // share of the target that is spread evenly over all classes
+    float label_smoothing = 0;  // share of the target that is spread evenly over all classes, 0 ... 1
     float clip_norm = 0;        // gradients are scaled down to this norm (L2, over all parameters); 0: never
     PlanOptions plan{};
 };
@@ -33,12 +33,17 @@ public:
           optimizer_{settings, weights.graph().parameter_elements},
           gradients_(weights.graph().parameter_elements),
           staged_statistics_(weights.graph().statistics_elements),
-          live_(static_cast<std::size_t>(weights.graph().parameter_elements / 16), 0) {}
+          live_(static_cast<std::size_t>(weights.graph().parameter_elements / 16), 0) {
+        if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
+            throw Error("label_smoothing", "0 ... 1", std::to_string(options.label_smoothing));
+        if (!(options.clip_norm >= 0)) throw Error("clip_norm", "at least 0", std::to_string(options.clip_norm));
+    }
     TrainingEngine(const TrainingEngine&) = delete;
     TrainingEngine& operator=(const TrainingEngine&) = delete;
 
     /// Throws Error, naming the layer, where a batch of this size cannot train: batch norm needs two values a channel.
     void check_batch(Index images, Extent extent) {
+        if (images < 1) throw Error("images", "at least one image", std::to_string(images));
         prepare(extent);
         for (const Norm& norm : plan_->program().norms)
             if (plan_->tensor(norm.tensor).extent.area() * images < 2)
@@ -53,8 +58,8 @@ public:
     double forward(const ImageView& images, const Targets& targets, const Normalization& normalization,
                    const auto& observe) {
         ready_ = false;
-        check_batch(images.images, images.extent);
         check_images(images, images.extent);
+        check_batch(images.images, images.extent);
         check_targets(targets, images.images, plan_->tensor(plan_->program().logits).channels);
         workspace_->reserve(images.images);
         if (packed_generation_ != weights_.generation() || stale_) {
@@ -69,7 +74,7 @@ public:
         const double loss = run_loss(run, loss_step, targets, options_.label_smoothing);
         if (!std::isfinite(loss))
             throw NotFiniteError("loss", "a finite number", std::to_string(loss),
-                                 "nothing was changed; lower the learning rate?");
+                                 "this step changed nothing; lower the learning rate?");
         stage_statistics();
         ready_ = true;
         observe(loss_step);
@@ -81,6 +86,9 @@ public:
     void backward(bool accumulate, const auto& observe) {
         if (!ready_) throw Error("backward", "a forward before each backward", "none");
         ready_ = false;
+        if (!accumulate && stale_gradients_) std::fill_n(gradients_.data(), gradients_.size(), Scalar{0});
+        stale_gradients_ = stale_gradients_ && accumulate;
+        has_gradients_ = true;
         const Run<Scalar> run = this->run(accumulate);
         for (int i = plan_->program().first_backward; i < plan_->size(); ++i) {
             run_step(run, i);
@@ -89,13 +97,15 @@ public:
     }
 
     /// One optimizer step; returns the gradients' norm before clipping. Commits the staged statistics.
-    /// NotFiniteError where the norm is not finite; then the model is as it was.
+    /// NotFiniteError where the norm is not finite; then the model is as it was. Error without a backward before.
     double apply() {
+        if (!std::exchange(has_gradients_, false)) throw Error("apply", "a backward before each apply", "none");
+        leave_out_newly_frozen();
         const double norm = gradient_norm();
         if (!std::isfinite(norm)) {
             staged_ = 0;
             throw NotFiniteError("gradient norm", "a finite number", std::to_string(norm),
-                                 "nothing was changed; lower the learning rate?");
+                                 "this step changed nothing; lower the learning rate?");
         }
         // PyTorch's clip_grad_norm_: clip / (norm + 1e-6), never above 1.
         const double clip = static_cast<double>(options_.clip_norm);
@@ -135,7 +145,7 @@ public:
         plan_.reset();  // its ranges follow from what was live before
         ranges_.clear();
         staged_ = 0;
-        ready_ = false;
+        ready_ = has_gradients_ = false;
     }
 
     /// What the library has allocated for training beside the model, in bytes.
@@ -165,14 +175,23 @@ private:
         planned_frozen_ = weights_.frozen();
         ranges_ = parameter_ranges(*plan_, planned_frozen_, live_);
         norm_parts_.assign(ranges_.size(), 0.0);
-        gradients_ = Buffer<Scalar>(gradients_.size());  // what no step of this plan writes is zero
+        stale_gradients_ = true;  // of what no step of this plan writes; zero, unless backward adds to them
         stale_ = true;
+        ready_ = false;
+    }
+
+    /// Parameters that were frozen since the plan keep their values in this apply already.
+    void leave_out_newly_frozen() {
+        if (planned_frozen_ == weights_.frozen()) return;
+        std::erase_if(ranges_,
+                      [&](const ParameterRange& range) { return at(weights_.frozen(), range.parameter) != 0; });
     }
 
     /// running = (1 - momentum) running + momentum batch, with the unbiased variance, layer after layer in the order of
     /// their use.
     void stage_statistics() {
         const Program& program = plan_->program();
+        for (const Norm& norm : program.norms) check_moments(norm);
         if (staged_++ == 0)
             std::copy_n(weights_.statistics().data(), staged_statistics_.size(), staged_statistics_.data());
         for (const Norm& norm : program.norms) {
@@ -187,6 +206,17 @@ private:
                                              momentum * moments[layer.normalized + c] / (rows - 1));
             }
         }
+    }
+    /// NotFiniteError where running statistics would take in what they could never get rid of.
+    void check_moments(const Norm& norm) {
+        const int channels = at(plan_->graph().layers, norm.layer).normalized;
+        const double *mean = workspace_->moments(plan_->tensor(norm.tensor).moments), *squares = mean + channels;
+        const double rows = static_cast<double>(plan_->tensor(norm.tensor).extent.area() * workspace_->images());
+        for (int c = 0; c < channels; ++c)
+            for (const double value : {mean[c], squares[c] / (rows - 1)})
+                if (!std::isfinite(static_cast<Scalar>(value)))
+                    throw NotFiniteError(plan_->graph().layer_name(norm.layer), "mean and variance that are finite",
+                                         "one that is not", "this step changed nothing; are the images normalised?");
     }
     void commit_statistics() {
         if (staged_ == 0) return;
@@ -222,8 +252,10 @@ private:
     std::vector<char> planned_frozen_;
     std::vector<double> norm_parts_;
     std::uint64_t packed_generation_ = 0;
-    bool stale_ = true;   // a plan without its packs yet
-    bool ready_ = false;  // activations of a forward are there
+    bool stale_ = true;             // a plan without its packs yet
+    bool stale_gradients_ = false;  // gradients of an earlier plan
+    bool ready_ = false;            // activations of a forward are there
+    bool has_gradients_ = false;    // of a backward since the last apply
 };
 
 }  // namespace resnet::inline v0

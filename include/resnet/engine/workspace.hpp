@@ -12,7 +12,6 @@
 
 namespace resnet::inline v0 {
 
-/// What a batch norm's forward leaves for its backward, a channel each: mean and 1 / sqrt(var + epsilon).
 template <class Scalar>
 class Workspace {
 public:
@@ -34,16 +33,16 @@ public:
         coefficients_ = Buffer<Scalar>(8 * channels);
     }
 
-    /// Makes room for a batch and for the workers of the caller's arena; allocates only when either has grown.
+    /// Makes room for a batch and for the workers of the caller's arena; allocates where either needs more than any
+    /// before. (A smaller batch may: its chunks are more where a larger one's are longer.)
     void reserve(Index images) {
         workers_ = std::max(workers_, worker_count());
-        if (images > capacity_) {
+        if (images != images_) {
             arena_.reserve(plan_->arena_elements(images));
             partial_sums_.reserve(partial_sums_needed(*plan_, images));
             partial_weights_.reserve(partial_weights_needed(*plan_, images));
             winograd_.reserve(winograd_needed(*plan_, images));
             zeros_.reserve(Index{plan_->block()} * plan_->widest_tensor());
-            capacity_ = images;
         }
         scratch_stride_ = std::max(scratch_stride_, scratch_needed<Scalar>(*plan_));
         scratch_.reserve(scratch_stride_ * workers_);
@@ -56,6 +55,7 @@ public:
     Scalar* tensor(int index) noexcept { return arena_.data() + plan_->offset(index, images_); }
     /// Mean, then sum of squared deviations, of a tensor's channels over the whole batch.
     double* moments(int index) noexcept { return moments_.data() + at(moment_offsets_, index); }
+    /// What a batch norm's forward leaves for its backward, a channel each: mean, then 1 / sqrt(var + epsilon).
     double* norm_mean(int norm) noexcept { return norms_.data() + at(norm_offsets_, norm); }
     double* norm_inverse_deviation(int norm) noexcept {
         return norm_mean(norm) + at(plan_->graph().layers, at(plan_->program().norms, norm).layer).normalized;
@@ -79,7 +79,7 @@ public:
 
 private:
     const Plan* plan_;
-    Index images_ = 0, capacity_ = 0, scratch_stride_ = 0;
+    Index images_ = 0, scratch_stride_ = 0;
     int workers_ = 0;
     Buffer<Scalar> arena_, coefficients_, partial_weights_, winograd_, zeros_;
     Buffer<double> moments_, norms_, partial_sums_;

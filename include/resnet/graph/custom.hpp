@@ -13,6 +13,7 @@
 //     };
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 
 #include <resnet/graph/value.hpp>
@@ -67,6 +68,23 @@ struct CustomOperation {
     void backward(const CustomBackward<double>& op) const { backward_double(op); }
 };
 
+/// Parameters that a custom operation may have.
+inline constexpr std::size_t most_custom_parameters = 8;
+
+namespace detail {
+template <class L>
+constexpr bool all_have_elements() {
+    for (const ParameterSpec& spec : L::parameter_specs())
+        if (spec.size() < 1) return false;
+    return true;
+}
+}  // namespace detail
+template <class L>
+concept custom_parameters_are_at_most_eight = L::parameter_specs()
+.size() <= most_custom_parameters;
+template <class L>
+concept custom_parameters_have_elements = detail::all_have_elements<L>();
+
 namespace detail {
 constexpr Index no_scratch(Extent, int) { return 0; }
 
@@ -88,10 +106,12 @@ inline constexpr CustomOperation custom_table_of = custom_table<L>();
 
 /// Records a custom operation with Out channels; `layer` is `*this` of the layer that is called.
 template <int Out, class L, int In>
+requires custom_parameters_are_at_most_eight<L> && custom_parameters_have_elements<L>
 constexpr Value<Out> custom_operation(const L& layer, Value<In> x) {
     Node node = detail::unary(Op::custom, x);
     node.channels = Out;
     node.extent = L::output(x.extent());
+    if (node.extent.height < 1 || node.extent.width < 1) rules::custom_output_is_empty(node.extent);
     node.layer = detail::find_layer(x.graph(), layer);
     node.custom = &detail::custom_table_of<L>;
     return {x.graph(), detail::record(x.graph(), node)};

@@ -70,6 +70,15 @@ namespace rules {
 [[noreturn]] inline void layer_is_not_a_member() {
     throw Error("trace", "a layer that is in RESNET_MEMBERS of its network", "one that is not, or a temporary");
 }
+[[noreturn]] inline void network_does_not_return_features() {
+    throw Error("trace", "a body that returns logits: Features, as a linear layer gives", "a map; pool or flatten it");
+}
+[[noreturn]] inline void logits_are_a_flattened_map(Extent map) {
+    throw Error("trace", "logits of one position, as a linear layer gives", detail::text(map.height, "x", map.width));
+}
+[[noreturn]] inline void custom_output_is_empty(Extent found) {
+    throw Error("custom_operation", "an output of at least 1x1", detail::text(found.height, "x", found.width));
+}
 [[noreturn]] inline void linear_is_used_on_unlike_maps() {
     throw Error("linear", "one extent of the flattened map for all uses of the layer", "two");
 }

@@ -2,6 +2,7 @@
 // files are made of. Writing it takes a page; the library that also reads it would be a dependency for every user.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <concepts>
@@ -77,7 +78,11 @@ private:
         std::size_t count_ = 0;
     };
 
-    void append(std::span<const std::byte> value) { bytes_.insert(bytes_.end(), value.begin(), value.end()); }
+    void append(std::span<const std::byte> value) {
+        const std::size_t end = bytes_.size();
+        bytes_.resize(end + value.size());  // g++ 12 warns of insert(), wrongly
+        std::ranges::copy(value, bytes_.begin() + static_cast<std::ptrdiff_t>(end));
+    }
     void varint(std::uint64_t value) { append(Varint{value}.bytes()); }
     void tag(int field, WireType type) {
         varint(static_cast<std::uint64_t>(field) << 3 | static_cast<std::uint64_t>(type));

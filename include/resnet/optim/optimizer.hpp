@@ -21,14 +21,15 @@ public:
         : settings_{settings},
           first_(parameter_elements),
           second_(std::holds_alternative<SGD>(settings) ? 0 : parameter_elements) {
-        if (const SGD* sgd = std::get_if<SGD>(&settings); sgd != nullptr && sgd->nesterov && sgd->momentum <= 0)
-            throw Error("SGD", "momentum above 0 with nesterov", std::to_string(sgd->momentum));
+        std::visit([](const auto& s) { check_settings(s); }, settings_);
     }
 
     float learning_rate() const {
         return std::visit([](const auto& s) { return s.learning_rate; }, settings_);
     }
+    /// Error where it is negative or not finite.
     void set_learning_rate(float value) {
+        check_learning_rate(value);
         std::visit([&](auto& s) { s.learning_rate = value; }, settings_);
     }
     const OptimizerSettings& settings() const noexcept { return settings_; }

@@ -1,7 +1,11 @@
 // The optimizers a Trainer takes: their settings, with PyTorch's names, meanings and defaults.
 #pragma once
 
+#include <cmath>
+#include <string>
 #include <variant>
+
+#include <resnet/core/error.hpp>
 
 namespace resnet::inline v0 {
 
@@ -31,5 +35,28 @@ struct SGD {
 };
 
 using OptimizerSettings = std::variant<Adam, AdamW, SGD>;
+
+/// Error where the rate is negative or not finite.
+inline void check_learning_rate(float rate) {
+    if (!(rate >= 0 && std::isfinite(rate)))
+        throw Error("learning_rate", "a finite number of at least 0", std::to_string(rate));
+}
+
+/// Error where a setting is outside the range that PyTorch takes.
+void check_settings(const auto& settings) {
+    const auto check = [](const char* what, bool holds, const char* expected, float found) {
+        if (!holds) throw Error(what, expected, std::to_string(found));
+    };
+    check_learning_rate(settings.learning_rate);
+    check("weight_decay", settings.weight_decay >= 0, "at least 0", settings.weight_decay);
+    if constexpr (requires { settings.momentum; }) {
+        check("momentum", settings.momentum >= 0, "at least 0", settings.momentum);
+        check("SGD", !settings.nesterov || settings.momentum > 0, "momentum above 0 with nesterov", settings.momentum);
+    } else {
+        check("beta1", settings.beta1 >= 0 && settings.beta1 < 1, "0 ... 1, without 1", settings.beta1);
+        check("beta2", settings.beta2 >= 0 && settings.beta2 < 1, "0 ... 1, without 1", settings.beta2);
+        check("epsilon", settings.epsilon >= 0, "at least 0", settings.epsilon);
+    }
+}
 
 }  // namespace resnet::inline v0

@@ -1,0 +1,207 @@
+// What may come between the calls of a Trainer: other batch sizes and extents, freezing, rejected batches.
+#include <doctest/doctest.h>
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "../support/bits.hpp"
+#include "../support/engine.hpp"
+#include "../support/networks.hpp"
+#include "../support/values.hpp"
+
+using namespace resnet;
+using tests::SmallResNet;
+
+namespace {
+
+/// Images of any extent with labels.
+struct Batch {
+    std::vector<float> pixels;
+    std::vector<int> labels;
+    ImageView images;
+
+    Batch(Index count, std::uint64_t seed, Extent extent = SmallResNet::image)
+        : pixels(tests::uniform<float>(static_cast<std::size_t>(count * 3 * extent.area()), seed)),
+          labels(tests::labels(static_cast<std::size_t>(count), SmallResNet::classes, seed)),
+          images(nhwc(pixels.data(), count, extent)) {}
+    Batch(const Batch&) = delete;
+    Batch& operator=(const Batch&) = delete;
+};
+
+/// Few weights a tap and a wide batch norm: what a step needs does not grow with the batch everywhere.
+struct Wide {
+    static constexpr Extent image{1, 1};
+    static constexpr int classes = 5;
+    Conv2d<3, 512, k1> conv1, conv2;
+    BatchNorm2d<512> bn1, bn2;
+    Linear<512, classes> fc;
+    constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(relu(bn1(conv1(x)) + bn2(conv2(x))))); }
+    RESNET_MEMBERS(conv1, conv2, bn1, bn2, fc)
+};
+
+constexpr Extent larger{24, 24};
+
+}  // namespace
+
+TEST_CASE("order of calls: memory is enough for a batch that is smaller than the one before, for every pair of sizes") {
+    const Model<SmallResNet> small{Seed{1}};
+    const Model<Wide> wide{Seed{1}};
+    const auto needs = [](const Plan& plan, Index images) {
+        return partial_weights_needed(plan, images) + partial_sums_needed(plan, images) + winograd_needed(plan, images);
+    };
+    const auto check = [&](auto model) {
+        Trainer trainer{model, SGD{}};
+        const Plan& plan = trainer.plan();
+        bool falls = false;
+        for (Index images = 2; images <= 2100; ++images) falls = falls || needs(plan, images) < needs(plan, images - 1);
+        CHECK(falls);  // else the sizes below would show nothing
+    };
+    check(wide);
+    auto model = small;
+    Trainer trainer{model, SGD{}};
+    for (const Index first : {272, 145, 129, 97, 33})
+        for (const Index second : {256, 128, 96, 17, 2}) {
+            const Batch a(first, 1), b(second, 2);
+            trainer.forward(a.images, a.labels);
+            trainer.backward();
+            trainer.forward(b.images, b.labels);
+            trainer.backward();
+            auto fresh_model = small;
+            Trainer fresh{fresh_model, SGD{}};
+            fresh.forward(b.images, b.labels);
+            fresh.backward();
+            for (const ParameterInfo& parameter : model.parameters())
+                REQUIRE(tests::same_bits(trainer.gradient(parameter.name), fresh.gradient(parameter.name)));
+        }
+}
+
+TEST_CASE("order of calls: a look at another extent's plan drops the forward, and backward says so") {
+    Model<SmallResNet> model{Seed{1}};
+    Trainer trainer{model, SGD{}};
+    const Batch batch(4, 1);
+    trainer.forward(batch.images, batch.labels);
+    trainer.check_batch(4, larger);
+    CHECK_THROWS_WITH_AS(trainer.backward(), "backward: expected a forward before each backward, found none", Error);
+    trainer.forward(batch.images, batch.labels);
+    trainer.check_batch(7);  // the same extent: nothing is dropped
+    CHECK_NOTHROW(trainer.backward());
+}
+
+TEST_CASE("order of calls: gradients of batches of several extents accumulate") {
+    Model<SmallResNet> model{Seed{1}};
+    Trainer both{model, SGD{}}, one{model, SGD{}};
+    const Batch first(4, 1), second(4, 2, larger);
+    const auto gradient_of = [&](const Batch& batch) {
+        one.forward(batch.images, batch.labels);
+        one.backward();
+        return one.gradient("fc.weight");
+    };
+    const auto a = gradient_of(first), b = gradient_of(second);
+    both.forward(first.images, first.labels);
+    both.backward();
+    both.forward(second.images, second.labels);
+    both.backward(true);
+    const auto sum = both.gradient("fc.weight");
+    for (std::size_t i = 0; i < sum.size(); ++i) REQUIRE(sum[i] == doctest::Approx(a[i] + b[i]).epsilon(1e-5));
+    both.forward(first.images, first.labels);
+    both.backward();  // not accumulating: nothing of the other extent is left
+    CHECK(tests::same_bits(both.gradient("fc.weight"), a));
+}
+
+TEST_CASE("order of calls: freezing a layer keeps the others' accumulated gradients") {
+    Model<SmallResNet> model{Seed{1}};
+    Trainer trainer{model, SGD{}};
+    const Batch batch(4, 1);
+    trainer.forward(batch.images, batch.labels);
+    trainer.backward();
+    const auto once = trainer.gradient("fc.weight");
+    model.freeze("fc.bias");
+    trainer.forward(batch.images, batch.labels);
+    trainer.backward(true);
+    const auto twice = trainer.gradient("fc.weight");
+    for (std::size_t i = 0; i < once.size(); ++i) REQUIRE(twice[i] == doctest::Approx(2 * once[i]).epsilon(1e-6));
+}
+
+TEST_CASE("order of calls: what is frozen between backward and apply keeps its bits") {
+    Model<SmallResNet> model{Seed{1}};
+    Trainer trainer{model, Adam{}};
+    const Batch batch(4, 1);
+    trainer.forward(batch.images, batch.labels);
+    trainer.backward();
+    const auto fc = model.parameter("fc.weight"), bias = model.parameter("fc.bias");
+    model.freeze("fc.weight");
+    trainer.apply();
+    CHECK(tests::same_bits(model.parameter("fc.weight"), fc));
+    CHECK_FALSE(tests::same_bits(model.parameter("fc.bias"), bias));
+}
+
+TEST_CASE("order of calls: apply without a backward is an error and moves nothing") {
+    Model<SmallResNet> model{Seed{1}};
+    const auto copy = model;
+    Trainer trainer{model, SGD{}};
+    const Batch batch(4, 1);
+    CHECK_THROWS_WITH_AS(trainer.apply(), "apply: expected a backward before each apply, found none", Error);
+    trainer.forward(batch.images, batch.labels);
+    CHECK_THROWS_AS(trainer.apply(), Error);
+    CHECK(model == copy);
+    trainer.backward();
+    trainer.apply();
+    CHECK_THROWS_AS(trainer.apply(), Error);
+}
+
+TEST_CASE("order of calls: a batch of no images says so, and a batch that does not fit keeps the plan") {
+    Model<SmallResNet> model{Seed{1}};
+    Trainer trainer{model, SGD{}};
+    const Batch batch(4, 1);
+    CHECK_THROWS_WITH_AS(trainer.step(batch.images.slice(0, 0), {}), "images: expected at least one image, found 0",
+                         Error);
+    CHECK_THROWS_WITH_AS(trainer.check_batch(0), "images: expected at least one image, found 0", Error);
+    const Plan* plan = &trainer.plan();
+    ImageView grey = batch.images;
+    grey.channels = 1;
+    grey.extent = larger;
+    CHECK_THROWS_WITH_AS(trainer.step(grey, batch.labels), "images: expected 3 channels, found 1", Error);
+    CHECK(plan->tensor(plan->program().input).extent == SmallResNet::image);
+}
+
+TEST_CASE("order of calls: statistics that overflow are an error that names the batch norm and changes nothing") {
+    Model<SmallResNet> model{Seed{1}};
+    const auto copy = model;
+    Trainer trainer{model, SGD{}};
+    Batch batch(4, 1);
+    for (float& pixel : batch.pixels) pixel *= 1e25f;
+    std::string message;
+    try {
+        trainer.step(batch.images, batch.labels);
+    } catch (const NotFiniteError& error) {
+        message = error.what();
+    }
+    CHECK(message.find("mean and variance that are finite") != std::string::npos);
+    CHECK(model == copy);
+}
+
+TEST_CASE("order of calls: settings outside their range are refused by name") {
+    Model<SmallResNet> model{Seed{1}};
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    using T = Trainer<SmallResNet>;
+    CHECK_THROWS_WITH_AS((T{model, Adam{.learning_rate = -1}}),
+                         "learning_rate: expected a finite number of at least 0, found -1.000000", Error);
+    CHECK_THROWS_AS((T{model, SGD{.learning_rate = nan}}), Error);
+    CHECK_THROWS_AS((T{model, Adam{.beta1 = 1}}), Error);
+    CHECK_THROWS_AS((T{model, AdamW{.weight_decay = -1}}), Error);
+    CHECK_THROWS_WITH_AS((T{model, SGD{}, {.label_smoothing = 2}}), "label_smoothing: expected 0 ... 1, found 2.000000",
+                         Error);
+    CHECK_THROWS_AS((T{model, SGD{}, {.clip_norm = nan}}), Error);
+    T trainer{model, SGD{.learning_rate = 0.5f}};
+    CHECK_THROWS_AS(trainer.set_learning_rate(std::numeric_limits<float>::infinity()), Error);
+    CHECK(trainer.learning_rate() == 0.5f);
+    const Batch batch(2, 1);
+    const std::vector<float> weights{0.5f, 5};
+    CHECK_THROWS_WITH_AS(trainer.step(batch.images, Targets{batch.labels, batch.labels, weights}),
+                         "targets: expected weights of 0 ... 1, found 5.000000 for image 1", Error);
+    CHECK_THROWS_WITH_AS((Classifier<SmallResNet>{model, {.batch = 0}}),
+                         "Classifier: expected a batch of at least 1 image, found 0", Error);
+    CHECK_THROWS_WITH_AS(trainer.gradient("bn1.running_mean"),
+                         "gradient: expected the name of a parameter, found bn1.running_mean", Error);
+}
