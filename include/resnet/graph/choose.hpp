@@ -61,7 +61,7 @@ inline constexpr std::array convolution_candidates{
 };
 }  // namespace detail
 
-/// The candidates of a direction, in order of preference.
+/// The candidates of a direction, in order of preference; so far all three have the same.
 constexpr const auto& convolution_candidates(Direction) { return detail::convolution_candidates; }
 
 constexpr ConvolutionKernel choose(Direction direction, const ConvolutionShape& shape,
