@@ -2,6 +2,7 @@
 // a header of its own: <resnet/data/fashion_mnist.hpp>.
 #pragma once
 
+#include <resnet/data/augment.hpp>
 #include <resnet/data/cifar10.hpp>
 #include <resnet/data/dataset.hpp>
 #include <resnet/data/loader.hpp>

@@ -25,6 +25,7 @@
 #include <resnet/core/random.hpp>
 #include <resnet/core/text.hpp>
 #include <resnet/data/dataset.hpp>
+#include <resnet/data/mix.hpp>
 
 namespace resnet::inline v0 {
 
@@ -50,6 +51,7 @@ struct Sample {
     Index index = 0;              // in the data set
     std::uint32_t transform = 0;  // which of the loader's transforms is asking
     Random random{Seed{}, Purpose::augment};
+    Random every_epoch{Seed{}, Purpose::augment};  // the same numbers in every epoch
 
     /// Uniform in [0, 1).
     double uniform(std::uint32_t draw) const { return random.uniform(counter(draw)); }
@@ -58,9 +60,15 @@ struct Sample {
         return static_cast<Index>(random.below(static_cast<std::uint64_t>(count), counter(draw)));
     }
 
+    /// Uniform in 0 ... count - 1; the same in every epoch for an image of the data set.
+    Index below_always(Index count, std::uint32_t draw) const {
+        return static_cast<Index>(every_epoch.below(static_cast<std::uint64_t>(count), counter(draw, index)));
+    }
+
 private:
-    std::uint64_t counter(std::uint32_t draw) const {
-        return static_cast<std::uint64_t>(position) | std::uint64_t{draw} << 40 | std::uint64_t{transform} << 52;
+    std::uint64_t counter(std::uint32_t draw) const { return counter(draw, position); }
+    std::uint64_t counter(std::uint32_t draw, Index place) const {
+        return static_cast<std::uint64_t>(place) | std::uint64_t{draw} << 40 | std::uint64_t{transform} << 52;
     }
 };
 
@@ -74,12 +82,16 @@ struct LoaderOptions {
     bool drop_last = false;               // leave out the last batch where it is not full
     int ahead = 2;                        // batches prepared while one is in use
     std::vector<Transform> transforms{};  // applied to each image in this order
+    MixOptions mix{};                     // blends of two images, after the transforms
 };
 
 /// What a step of training takes. Valid until the next batch is asked for.
 struct Batch {
     ImageView images;             // [n][H][W][3], uint8, RGB
     std::span<const int> labels;  // [n]
+    // Of mixed batches, else empty: the other images' labels, and the weight of an image's own, 0 ... 1, [n] each.
+    std::span<const int> second_labels{};
+    std::span<const float> weights{};
     std::uint32_t epoch = 0;
     Index number = 0;  // in the epoch; a run that is cut after this batch resumes with `epoch(epoch, number + 1)`
     Index first = 0;   // position of its first image in the epoch's order
@@ -138,7 +150,8 @@ public:
 private:
     struct Slot {
         std::vector<std::uint8_t> pixels;
-        std::vector<int> labels;
+        std::vector<int> labels, second_labels;
+        std::vector<float> weights;
         Batch batch;
     };
 
@@ -146,6 +159,7 @@ private:
     const Batch* next();
     void prepare(const std::stop_token& stop) noexcept;
     void fill(Slot& slot, Index number, const std::stop_token& stop) const;
+    void mix(Slot& slot, Index number, Index count) const;
     Slot& slot(Index number) { return slots_[static_cast<std::size_t>(number) % slots_.size()]; }
 
     const Loader& loader_;
@@ -191,6 +205,7 @@ private:
 
 inline Loader::Loader(const Dataset& data, LoaderOptions options) : data_{&data}, options_{std::move(options)} {
     if (options_.batch < 1) throw Error("Loader", "a batch of at least 1 image", std::to_string(options_.batch));
+    detail::check_mix(options_.mix);
     if (options_.ahead < 1) throw Error("Loader", "at least 1 batch ahead", std::to_string(options_.ahead));
     if (batches() < 1) {
         throw Error("Loader", detail::text("at least one batch of ", options_.batch, " images"),
@@ -271,7 +286,10 @@ inline void Loader::Epoch::fill(Slot& slot, Index number, const std::stop_token&
     const Index first = number * loader_.options_.batch;
     const Index count = std::min(loader_.options_.batch, data.size() - first);
     const Index bytes = images.image_stride;
-    Sample sample{.epoch = epoch_, .random = Random{loader_.options_.seed, Purpose::augment, epoch_}};
+    constexpr std::uint32_t no_epoch = 0xFFFFFFFF;  // no run is so long
+    Sample sample{.epoch = epoch_,
+                  .random = Random{loader_.options_.seed, Purpose::augment, epoch_},
+                  .every_epoch = Random{loader_.options_.seed, Purpose::augment, no_epoch}};
     for (Index n = 0; n < count && !stop.stop_requested(); ++n) {
         sample.position = first + n;
         sample.index = order_[static_cast<std::size_t>(sample.position)];
@@ -289,6 +307,18 @@ inline void Loader::Epoch::fill(Slot& slot, Index number, const std::stop_token&
                   .epoch = epoch_,
                   .number = number,
                   .first = first};
+    if (loader_.options_.mix.mixup > 0 || loader_.options_.mix.cutmix > 0) mix(slot, number, count);
+}
+
+inline void Loader::Epoch::mix(Slot& slot, Index number, Index count) const {
+    const Random random{loader_.options_.seed, Purpose::mix, epoch_};
+    const float weight = detail::mix_images(slot.pixels, count, loader_.data_->extent(), loader_.options_.mix, random,
+                                            static_cast<std::uint64_t>(number) << 32);
+    slot.weights.assign(static_cast<std::size_t>(count), weight);
+    slot.second_labels.assign(slot.batch.labels.begin(), slot.batch.labels.end());
+    std::ranges::rotate(slot.second_labels, slot.second_labels.end() - 1);  // the image before, for the first the last
+    slot.batch.second_labels = slot.second_labels;
+    slot.batch.weights = slot.weights;
 }
 
 }  // namespace resnet::inline v0

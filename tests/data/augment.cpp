@@ -1,0 +1,154 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <resnet/data/augment.hpp>
+
+#include "temporary_folder.hpp"
+
+using namespace resnet;
+
+namespace {
+
+constexpr Extent extent{6, 5};
+
+/// Pixels that are all unlike: red says the row, green the column, blue is 200.
+std::vector<std::uint8_t> numbered() {
+    std::vector<std::uint8_t> pixels;
+    for (int y = 0; y < extent.height; ++y)
+        for (int x = 0; x < extent.width; ++x)
+            pixels.insert(pixels.end(), {static_cast<std::uint8_t>(10 + y), static_cast<std::uint8_t>(20 + x), 200});
+    return pixels;
+}
+
+Sample sample(Index position, std::uint32_t epoch = 0) {
+    return {.epoch = epoch,
+            .position = position,
+            .index = position,
+            .random = Random{Seed{7}, Purpose::augment, epoch},
+            .every_epoch = Random{Seed{7}, Purpose::augment, 0xFFFFFFFF}};
+}
+
+std::vector<std::uint8_t> changed(const Transform& transform, const Sample& sample) {
+    std::vector<std::uint8_t> pixels = numbered();
+    transform(MutableImage{pixels.data(), extent}, sample);
+    return pixels;
+}
+
+std::vector<std::uint8_t> flipped() {
+    std::vector<std::uint8_t> pixels = numbered();
+    for (int y = 0; y < extent.height; ++y)
+        for (int x = 0; x < extent.width; ++x)
+            pixels[static_cast<std::size_t>((y * extent.width + x) * 3 + 1)] =
+                static_cast<std::uint8_t>(20 + extent.width - 1 - x);
+    return pixels;
+}
+
+}  // namespace
+
+TEST_CASE("random_crop: each of the shifts comes, and what lies outside has the colour") {
+    const Transform crop = random_crop({.padding = 2, .colour = {1, 2, 3}});
+    std::set<std::pair<int, int>> shifts;
+    for (Index position = 0; position < 300; ++position) {
+        const auto pixels = changed(crop, sample(position));
+        // The middle pixel is inside for every shift, and tells which it was.
+        const int down = pixels[(2 * 5 + 2) * 3] - 10 - 2, right = pixels[(2 * 5 + 2) * 3 + 1] - 20 - 2;
+        shifts.insert({down, right});
+        for (int y = 0; y < extent.height; ++y)
+            for (int x = 0; x < extent.width; ++x) {
+                const bool inside = y + down >= 0 && y + down < 6 && x + right >= 0 && x + right < 5;
+                const auto* pixel = pixels.data() + (y * 5 + x) * 3;
+                REQUIRE(int{pixel[0]} == (inside ? 10 + y + down : 1));
+                REQUIRE(int{pixel[1]} == (inside ? 20 + x + right : 2));
+                REQUIRE(int{pixel[2]} == (inside ? 200 : 3));
+            }
+    }
+    CHECK(shifts.size() == 25);
+}
+
+TEST_CASE("random_crop: reflected padding mirrors the image without doubling its edge") {
+    const Transform crop = random_crop({.padding = 2, .reflect = true});
+    const auto mirrored = [](int i, int size) { return i < 0 ? -i : i >= size ? 2 * size - 2 - i : i; };
+    for (Index position = 0; position < 100; ++position) {
+        const auto pixels = changed(crop, sample(position));
+        const int down = pixels[(2 * 5 + 2) * 3] - 12, right = pixels[(2 * 5 + 2) * 3 + 1] - 22;
+        for (int y = 0; y < extent.height; ++y)
+            for (int x = 0; x < extent.width; ++x) {
+                REQUIRE(int{pixels[static_cast<std::size_t>((y * 5 + x) * 3)]} == 10 + mirrored(y + down, 6));
+                REQUIRE(int{pixels[static_cast<std::size_t>((y * 5 + x) * 3 + 1)]} == 20 + mirrored(x + right, 5));
+            }
+    }
+    CHECK_THROWS_AS(changed(random_crop({.padding = 5, .reflect = true}), sample(0)), Error);
+}
+
+TEST_CASE("flips: random_flip turns half of the images, alternating_flip each image in every second epoch") {
+    int turned = 0, first = 0;
+    for (Index position = 0; position < 400; ++position) {
+        const auto once = changed(random_flip(), sample(position));
+        REQUIRE((once == numbered() || once == flipped()));
+        turned += once == flipped() ? 1 : 0;
+        const auto even = changed(alternating_flip(), sample(position, 0)),
+                   odd = changed(alternating_flip(), sample(position, 1));
+        REQUIRE(even != odd);
+        REQUIRE(changed(alternating_flip(), sample(position, 2)) == even);
+        first += even == flipped() ? 1 : 0;
+    }
+    CHECK(std::abs(turned - 200) < 50);
+    CHECK(std::abs(first - 200) < 50);
+}
+
+TEST_CASE("cutout: one square of the colour, cut off at the border, and nothing else") {
+    for (Index position = 0; position < 100; ++position) {
+        const auto pixels = changed(cutout({.size = 3, .colour = {9, 9, 9}}), sample(position));
+        const auto original = numbered();
+        int top = 6, bottom = -1, left = 5, right = -1, count = 0;
+        for (int y = 0; y < 6; ++y)
+            for (int x = 0; x < 5; ++x) {
+                const auto i = static_cast<std::size_t>((y * 5 + x) * 3);
+                if (pixels[i] == original[i]) continue;
+                REQUIRE(pixels[i] == 9);
+                top = std::min(top, y), bottom = std::max(bottom, y), left = std::min(left, x),
+                right = std::max(right, x), ++count;
+            }
+        REQUIRE(count == (bottom - top + 1) * (right - left + 1));
+        REQUIRE(bottom - top + 1 <= 3);
+        REQUIRE(count >= 4);
+    }
+    CHECK(changed(cutout({.size = 0}), sample(0)) == numbered());
+}
+
+TEST_CASE("random_resized_crop: the whole image is itself, and a part has only colours of the image") {
+    CHECK(changed(random_resized_crop({.smallest = 1, .flattest = 5.0 / 6, .tallest = 5.0 / 6}), sample(0)) ==
+          numbered());
+    std::set<std::vector<std::uint8_t>> views;
+    for (Index position = 0; position < 50; ++position) {
+        const auto pixels = changed(random_resized_crop({.smallest = 0.2}), sample(position));
+        views.insert(pixels);
+        for (std::size_t i = 0; i < pixels.size(); i += 3) {
+            REQUIRE((pixels[i] >= 10 && pixels[i] < 16 && pixels[i + 1] >= 20 && pixels[i + 1] < 25));
+            REQUIRE(pixels[i + 2] == 200);
+        }
+    }
+    CHECK(views.size() > 30);
+}
+
+TEST_CASE("colour_jitter: of no strength it changes nothing, and grey stays grey") {
+    CHECK(changed(colour_jitter({0, 0, 0}), sample(0)) == numbered());
+    CHECK(changed(colour_jitter(), sample(0)) != numbered());
+    std::vector<std::uint8_t> grey(static_cast<std::size_t>(extent.area()) * 3, 80);
+    colour_jitter({.brightness = 0})(MutableImage{grey.data(), extent}, sample(3));
+    CHECK(grey == std::vector<std::uint8_t>(grey.size(), 80));
+}
+
+TEST_CASE("augment: what cannot be meant is refused by name") {
+    CHECK(message_of<Error>([] { random_crop({.padding = -1}); }) ==
+          "random_crop: expected padding of at least 0, found -1");
+    CHECK_THROWS_AS(cutout({.size = -1}), Error);
+    CHECK_THROWS_AS(random_resized_crop({.smallest = 0}), Error);
+    CHECK_THROWS_AS(random_resized_crop({.flattest = 2, .tallest = 1}), Error);
+    CHECK_THROWS_AS(colour_jitter({.contrast = 2}), Error);
+}

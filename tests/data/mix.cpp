@@ -1,0 +1,102 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include <resnet/data/loader.hpp>
+
+using namespace resnet;
+
+namespace {
+
+/// `count` images of 4 x 4 pixels whose bytes are ten times their label, which is their index.
+Dataset tens(int count) {
+    std::vector<std::uint8_t> pixels;
+    std::vector<int> labels;
+    for (int i = 0; i < count; ++i) {
+        pixels.insert(pixels.end(), 48, static_cast<std::uint8_t>(10 * i));
+        labels.push_back(i);
+    }
+    return {{4, 4}, pixels, labels, std::vector<std::string>(static_cast<std::size_t>(count), "a class")};
+}
+
+}  // namespace
+
+TEST_CASE("mix: mixup blends each image with the one before it in the proportion that its target says") {
+    const Dataset data = tens(20);
+    const Loader loader{data, {.batch = 5, .seed = Seed{3}, .mix = {.mixup = 0.8}}};
+    for (std::uint32_t epoch = 0; epoch < 3; ++epoch)
+        for (const Batch& batch : loader.epoch(epoch)) {
+            const auto* pixel = static_cast<const std::uint8_t*>(batch.images.data);
+            REQUIRE(batch.second_labels.size() == 5);
+            for (std::size_t n = 0; n < 5; ++n, pixel += 48) {
+                REQUIRE(batch.second_labels[n] == batch.labels[(n + 4) % 5]);
+                const float weight = batch.weights[n];
+                REQUIRE((weight >= 0 && weight <= 1));
+                const double expected =
+                    10 * (double{weight} * batch.labels[n] + (1 - double{weight}) * batch.second_labels[n]);
+                for (int i = 0; i < 48; ++i) REQUIRE(std::abs(pixel[i] - expected) <= 0.51);
+            }
+        }
+}
+
+TEST_CASE("mix: cutmix takes a rectangle of the image before, whose share is what its target says") {
+    const Dataset data = tens(20);
+    const Loader loader{data, {.batch = 5, .seed = Seed{3}, .mix = {.cutmix = 1}}};
+    int parts = 0;
+    for (std::uint32_t epoch = 0; epoch < 10; ++epoch)
+        for (const Batch& batch : loader.epoch(epoch)) {
+            const auto* pixel = static_cast<const std::uint8_t*>(batch.images.data);
+            for (std::size_t n = 0; n < 5; ++n, pixel += 48) {
+                int own = 0;
+                for (int i = 0; i < 48; ++i) {
+                    const bool is_own = pixel[i] == 10 * batch.labels[n];
+                    REQUIRE((is_own || pixel[i] == 10 * batch.second_labels[n]));
+                    own += is_own ? 1 : 0;
+                }
+                REQUIRE(batch.weights[n] == doctest::Approx(own / 48.0));
+                parts += own > 0 && own < 48 ? 1 : 0;
+            }
+        }
+    CHECK(parts > 20);
+}
+
+TEST_CASE("mix: the same seed mixes alike, whatever batch an epoch starts at") {
+    const Dataset data = tens(20);
+    const Loader loader{data, {.batch = 5, .seed = Seed{3}, .mix = {.mixup = 1, .cutmix = 1}}};
+    const auto weights_from = [&](Index first) {
+        std::vector<float> weights;
+        for (const Batch& batch : loader.epoch(4, first)) weights.push_back(batch.weights[0]);
+        return weights;
+    };
+    const auto whole = weights_from(0);
+    CHECK(weights_from(2) == std::vector(whole.begin() + 2, whole.end()));
+    CHECK(whole[0] != whole[1]);
+}
+
+TEST_CASE("mix: proportions have the mean and the variance of a Beta distribution") {
+    for (const double alpha : {0.2, 1.0, 3.0}) {
+        CAPTURE(alpha);
+        const Random random{Seed{1}, Purpose::mix};
+        double sum = 0, squares = 0;
+        constexpr int draws = 20'000;
+        for (int i = 0; i < draws; ++i) {
+            std::uint64_t position = static_cast<std::uint64_t>(i) << 32;
+            const double x = detail::random_beta(alpha, random, position);
+            REQUIRE((x >= 0 && x <= 1));
+            sum += x;
+            squares += x * x;
+        }
+        const double mean = sum / draws;
+        CHECK(mean == doctest::Approx(0.5).epsilon(0.03));
+        CHECK(squares / draws - mean * mean == doctest::Approx(1 / (4 * (2 * alpha + 1))).epsilon(0.05));
+    }
+}
+
+TEST_CASE("mix: without it batches carry no second labels, and alphas below 0 are refused") {
+    const Dataset data = tens(10);
+    const Loader plain{data, {.batch = 5}};
+    for (const Batch& batch : plain.epoch(0)) CHECK((batch.second_labels.empty() && batch.weights.empty()));
+    CHECK_THROWS_AS((Loader{data, {.mix = {.mixup = -1}}}), Error);
+}
