@@ -252,6 +252,40 @@ TEST_CASE("checkpoint: what earlier images of another size have left in the opti
     CHECK(resumed.state() == whole.state());
 }
 
+TEST_CASE("checkpoint: a moving average goes on, and one that is missing or too much is refused") {
+    using Net = SmallResNet;
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "checkpoint", without = folder.path() / "without";
+    const auto go_on = [](TrainingRun<Net>& run, MovingAverage<Net>& average, int steps) {
+        for (int step = 0; step < steps; ++step) {
+            run.go_on(2, 1);
+            average.update(run.model);
+        }
+    };
+    TrainingRun<Net> whole{{}}, cut{{}}, resumed{{}, Seed{5}};
+    MovingAverage<Net> expected{whole.model, 0.9f}, average{cut.model, 0.9f}, other{resumed.model, 0.9f};
+    go_on(whole, expected, 6);
+    go_on(cut, average, 4);
+    save_checkpoint(path, cut.trainer, cut.position, &average);
+    cut.save(without);
+    const auto before = resumed.state();
+    const Model<Net> other_before = other.model();
+    CHECK(message_of<FormatError>([&] { load_checkpoint(path, resumed.trainer); }).find("average/fc.bias") !=
+          std::string::npos);
+    CHECK(message_of<FormatError>([&] {
+              load_checkpoint(without, resumed.trainer, &other);
+          }).find("missing: average/") != std::string::npos);
+    CHECK((resumed.state() == before && other.model() == other_before));
+    resumed.position = load_checkpoint(path, resumed.trainer, &other).position;
+    CHECK(other.model() == average.model());
+    go_on(resumed, other, 2);
+    CHECK(resumed.model == whole.model);
+    CHECK(other.model() == expected.model());
+    Model<Net> weights{Seed{8}};
+    load(weights, path);  // the model's own, not the average
+    CHECK(weights == cut.model);
+}
+
 TEST_CASE("checkpoint: an SGD without momentum, and a trainer that has not trained, can be kept") {
     const TemporaryFolder folder;
     const Recipe recipe{.optimizer = SGD{.learning_rate = 0.1f}};

@@ -1,9 +1,11 @@
 // A checkpoint is one file with all that a training run needs to go on as if it had never stopped: weights, statistics,
-// optimizer, random state and position.
+// moving average, optimizer, random state and position.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,12 +20,14 @@
 #include <resnet/io/optimizer_settings.hpp>
 #include <resnet/io/safetensors.hpp>
 #include <resnet/io/weights.hpp>
+#include <resnet/moving_average.hpp>
 #include <resnet/trainer.hpp>
 
 namespace resnet::inline v0 {
 
 /// How far a run has come. Random numbers are functions of (seed, purpose, epoch, position), so this is the random state
-/// as well: `loader.epoch(epoch, batch)` delivers what comes next.
+/// as well: `loader.epoch(epoch, batch)` delivers what comes next. So is the place in a schedule, which is a function of
+/// the step: epoch * loader.batches() + batch.
 struct RunPosition {
     Seed seed{};              // of the loader
     std::uint32_t epoch = 0;  // the one that is under way
@@ -41,8 +45,8 @@ struct Resumed {
 
 /// Writes a checkpoint, atomically and durably: killed at any moment, the old file or the new one is there, whole. It is
 /// a safetensors file: the model's tensors with PyTorch's names, which `load(model, path)` takes out of it as well; the
-/// optimizer's as `optimizer/first/<parameter>` and `optimizer/second/<parameter>`; everything else in the metadata,
-/// exactly. Equal states give equal bytes.
+/// optimizer's as `optimizer/first/<parameter>` and `optimizer/second/<parameter>`; those of a moving average, if there
+/// is one, as `average/<name>`; everything else in the metadata, exactly. Equal states give equal bytes.
 /// FileError where it can't be written: then the old file is as it was. Error between a forward and its apply.
 ///
 ///     for (const auto& batch : loader.epoch(epoch)) {
@@ -51,18 +55,19 @@ struct Resumed {
 ///     }
 template <class Net, class Scalar>
 void save_checkpoint(const std::filesystem::path& path, const Trainer<Net, Scalar>& trainer,
-                     const RunPosition& position);
+                     const RunPosition& position, const MovingAverage<Net, Scalar>* average = nullptr);
 
 /// Sets the trainer and its model to what they were: weights, statistics, normalisation, frozen parameters, optimizer
 /// with its settings and steps. The trainer's own options stay; where they differ, `differences` says so.
 /// FileError or FormatError, as TensorFile; FormatError where it is no checkpoint, or from a newer version; FormatError
-/// that lists all that is missing, unexpected or different where it is of another network or optimizer. Whatever it
-/// throws, trainer and model are as they were.
+/// that lists all that is missing, unexpected or different where it is of another network or optimizer, or has an average
+/// where none is given or none where one is. Whatever it throws, trainer, model and average are as they were.
 ///
 ///     const auto [position, differences] = load_checkpoint(path, trainer);
 ///     for (const auto& batch : loader.epoch(position.epoch, position.batch)) ...
 template <class Net, class Scalar>
-Resumed load_checkpoint(const std::filesystem::path& path, Trainer<Net, Scalar>& trainer);
+Resumed load_checkpoint(const std::filesystem::path& path, Trainer<Net, Scalar>& trainer,
+                        MovingAverage<Net, Scalar>* average = nullptr);
 
 /// How far the run of a checkpoint has come, for who does not know yet what network it is of. Throws as load_checkpoint.
 RunPosition read_position(const std::filesystem::path& path);
@@ -73,9 +78,9 @@ namespace detail {
 
 inline constexpr std::string_view checkpoint_version = "1", note_prefix = "note.";
 inline constexpr auto live_name = "optimizer/live";
+inline constexpr std::string_view average_prefix = "average/";
 
-/// A buffer with an element for each of the parameters', saved under its part's name. (An average of the weights would
-/// be another.)
+/// A buffer with an element for each of the parameters', saved under its part's name.
 template <class Buffer>
 struct Part {
     std::string_view name;
@@ -165,20 +170,22 @@ inline Metadata position_text(const RunPosition& position) {
 
 template <class Net, class Scalar>
 void save_checkpoint(const std::filesystem::path& path, const Trainer<Net, Scalar>& trainer,
-                     const RunPosition& position) {
+                     const RunPosition& position, const MovingAverage<Net, Scalar>* average) {
     const auto& engine = trainer.engine();
     const auto& optimizer = engine.optimizer();
     const Weights<Scalar>& weights = trainer.model().weights();
     if (engine.staged() != 0) throw Error("save_checkpoint", "an apply after each forward", "a forward without it");
 
     const auto parts = detail::parts_of(optimizer);
+    const Index models = average != nullptr ? 2 : 1;
     Index elements = 0;
     for (const StateEntry& entry : weights.state()) {
         const bool is_parameter = entry.kind == StateEntry::Kind::parameter;
-        elements += entry.elements() * (is_parameter ? 1 + std::ssize(parts) : 1);
+        elements += entry.elements() * (is_parameter ? models + std::ssize(parts) : models);
     }
-    detail::TensorCollection<Scalar> collection{elements, weights.state().size()};
+    detail::TensorCollection<Scalar> collection{elements, 2 * weights.state().size()};
     collection.add_model(weights);
+    if (average != nullptr) collection.add_model(average->model().weights(), detail::average_prefix);
     for (const auto& part : parts)
         for (const StateEntry& entry : weights.state())
             if (entry.kind == StateEntry::Kind::parameter)
@@ -198,7 +205,8 @@ void save_checkpoint(const std::filesystem::path& path, const Trainer<Net, Scala
 }
 
 template <class Net, class Scalar>
-Resumed load_checkpoint(const std::filesystem::path& path, Trainer<Net, Scalar>& trainer) {
+Resumed load_checkpoint(const std::filesystem::path& path, Trainer<Net, Scalar>& trainer,
+                        MovingAverage<Net, Scalar>* average) {
     const TensorFile file{path};
     detail::check_checkpoint(file);
     Model<Net, Scalar>& model = trainer.model();
@@ -213,7 +221,11 @@ Resumed load_checkpoint(const std::filesystem::path& path, Trainer<Net, Scalar>&
         misfits.differs("optimizer", detail::printable(optimizer_found), optimizer_expected);
         skip.emplace_back("optimizer/*");  // what it has instead need not be listed
     }
-    const auto tensors = detail::fit(file, detail::expected_of(trainer), skip, misfits);
+    auto expected = detail::expected_of(trainer);
+    const auto of_average = std::ssize(expected);
+    if (average != nullptr)
+        std::ranges::move(detail::expected_of(state, detail::average_prefix), std::back_inserter(expected));
+    const auto tensors = detail::fit(file, expected, skip, misfits);
     misfits.check(file.name(), "a checkpoint of this network and optimizer");
 
     Resumed resumed{detail::position_of(file),
@@ -231,7 +243,16 @@ Resumed load_checkpoint(const std::filesystem::path& path, Trainer<Net, Scalar>&
         for (const StateEntry& entry : state)
             if (entry.kind == StateEntry::Kind::parameter)
                 weights.write(model.weights(), entry, **tensor++, part.buffer.data());
+    const auto averages = std::span{tensors}.subspan(static_cast<std::size_t>(of_average));
+    detail::ModelTensors<Scalar> average_weights{
+        file, average != nullptr ? std::span{state} : std::span<const StateEntry>{}, averages};
     // From here on nothing throws.
+    if (average != nullptr) {
+        average_weights.write(average->model().weights());
+        average->model().weights().frozen() = frozen;
+        average->model().weights().changed();
+        average->model().set_normalization(normalization);
+    }
     weights.write(model.weights());
     model.weights().frozen() = std::move(frozen);
     model.weights().changed();

@@ -26,12 +26,12 @@ struct ExpectedTensor {
     bool may_be_missing = false;
 };
 
-/// A model's tensors. As in PyTorch, num_batches_tracked may be missing.
-inline std::vector<ExpectedTensor> expected_of(std::span<const StateEntry> state) {
+/// A model's tensors, their names behind `prefix`. As in PyTorch, num_batches_tracked may be missing.
+inline std::vector<ExpectedTensor> expected_of(std::span<const StateEntry> state, std::string_view prefix = {}) {
     std::vector<ExpectedTensor> expected;
     for (const StateEntry& entry : state) {
         const bool is_counter = entry.kind == StateEntry::Kind::num_batches_tracked;
-        expected.push_back({entry.name, entry.shape, is_counter, is_counter});
+        expected.push_back({text(prefix, entry.name), entry.shape, is_counter, is_counter});
     }
     return expected;
 }

@@ -69,14 +69,14 @@ public:
         std::ranges::copy(values, tensor.begin());
         tensors_.push_back(tensor_record(std::move(name), shape, tensor));
     }
-    void add_model(const Weights<Scalar>& weights) {
+    void add_model(const Weights<Scalar>& weights, std::string_view prefix = {}) {
         for (const StateEntry& entry : weights.state()) {
             if (entry.kind != StateEntry::Kind::num_batches_tracked) {
-                add(entry.name, entry.shape, weights.read(entry));
+                add(text(prefix, entry.name), entry.shape, weights.read(entry));
                 continue;
             }
             const std::int64_t& count = counters_.emplace_back(counter_of(weights, entry));
-            tensors_.push_back(tensor_record(entry.name, entry.shape, std::span{&count, 1}));
+            tensors_.push_back(tensor_record(text(prefix, entry.name), entry.shape, std::span{&count, 1}));
         }
     }
     /// Numbers of somebody else's, which must outlive the collection.
@@ -103,7 +103,8 @@ public:
             if (tensors[i] == nullptr) continue;
             const StateEntry& entry = state[i];
             const bool is_counter = entry.kind == StateEntry::Kind::num_batches_tracked;
-            assignments_.push_back({&entry, tensors[i], is_counter ? file.read<std::int64_t>(entry.name).front() : 0});
+            assignments_.push_back(
+                {&entry, tensors[i], is_counter ? file.read<std::int64_t>(tensors[i]->name).front() : 0});
             longest = std::max(longest, static_cast<std::size_t>(entry.elements()));
         }
         values_.resize(longest);

@@ -1,0 +1,57 @@
+// An exponential moving average of a model: smoother than its last step, and often a few tenths more accurate.
+#pragma once
+
+#include <string>
+
+#include <resnet/core/error.hpp>
+#include <resnet/core/extent.hpp>
+#include <resnet/core/parallel.hpp>
+#include <resnet/model.hpp>
+
+namespace resnet::inline v0 {
+
+/// average = decay average + (1 - decay) model, of weights and batch-norm statistics, after each step that it is told of.
+/// PyTorch: torch.optim.swa_utils.AveragedModel with get_ema_multi_avg_fn(decay) and use_buffers=True.
+///
+///     resnet::MovingAverage average{model, 0.999f};
+///     for (...) { trainer.step(batch.images, batch.labels); average.update(model); }
+///     const resnet::Classifier classify{average.model()};
+template <class Net, class Scalar = float>
+class MovingAverage {
+public:
+    /// Begins with the model as it is. Error where decay is not in [0, 1).
+    MovingAverage(const Model<Net, Scalar>& model, float decay) : model_{model}, decay_{decay} {
+        if (!(decay >= 0 && decay < 1)) throw Error("MovingAverage", "a decay in [0, 1)", std::to_string(decay));
+    }
+
+    /// Takes in the model's present weights; its counters, frozen parameters and normalisation replace the average's.
+    void update(const Model<Net, Scalar>& model) {
+        Weights<Scalar>& average = model_.weights();
+        const Weights<Scalar>& weights = model.weights();
+        mix(weights.parameters(), average.parameters());
+        mix(weights.statistics(), average.statistics());
+        average.counters() = weights.counters();
+        average.frozen() = weights.frozen();
+        average.changed();
+        model_.set_normalization(model.normalization());
+    }
+
+    const Model<Net, Scalar>& model() const noexcept { return model_; }
+    Model<Net, Scalar>& model() noexcept { return model_; }
+    float decay() const noexcept { return decay_; }
+
+private:
+    void mix(const Buffer<Scalar>& from, Buffer<Scalar>& to) {
+        constexpr Index strip = Index{1} << 15;  // elements
+        const auto rest = static_cast<Scalar>(1 - double{decay_});
+        for_each_chunk(divide_up(to.size(), strip), workers_for(to.size(), worker_count()), [&](Index chunk, int) {
+            for (Index i = chunk * strip; i < std::min((chunk + 1) * strip, to.size()); ++i)
+                to.data()[i] += rest * (from.data()[i] - to.data()[i]);
+        });
+    }
+
+    Model<Net, Scalar> model_;
+    float decay_;
+};
+
+}  // namespace resnet::inline v0
