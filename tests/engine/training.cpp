@@ -433,6 +433,36 @@ TEST_CASE("training: where everything is frozen a step computes the loss and mov
     CHECK_FALSE(model == before);
 }
 
+TEST_CASE("training: learning rate and weight decay go by role where factors say so") {
+    Model<SmallResNet> model{Seed{1}}, plain = model;
+    const auto batch = Batch<float>::of<SmallResNet>(4, 1);
+    const SGD sgd{.learning_rate = 0.125f, .weight_decay = 0.5f};
+    Trainer factored{
+        model, sgd, {.learning_rate_factors = {.norm_bias = 4}, .weight_decay_factors = {.bias = 0, .norm_weight = 0}}};
+    Trainer same{plain, sgd};
+    factored.forward(batch.images, batch.labels);
+    factored.backward();
+    const auto value_after = [&](const char* name, float rate, float decay) {
+        auto values = model.parameter(name);
+        const auto gradient = factored.gradient(name);
+        for (std::size_t i = 0; i < values.size(); ++i) values[i] -= rate * (gradient[i] + decay * values[i]);
+        return values;
+    };
+    const auto weight = value_after("conv1.weight", 0.125f, 0.5f), bias = value_after("fc.bias", 0.125f, 0),
+               norm_weight = value_after("bn1.weight", 0.125f, 0), norm_bias = value_after("bn1.bias", 0.5f, 0.5f);
+    factored.apply();
+    same.step(batch.images, batch.labels);
+    for (const auto& [name, expected] : {std::pair{"conv1.weight", weight}, std::pair{"fc.bias", bias},
+                                         std::pair{"bn1.weight", norm_weight}, std::pair{"bn1.bias", norm_bias}}) {
+        CAPTURE(name);
+        const auto found = model.parameter(name);
+        for (std::size_t i = 0; i < found.size(); ++i) REQUIRE(found[i] == doctest::Approx(expected[i]).epsilon(1e-5));
+    }
+    CHECK(model.parameter("conv1.weight") == plain.parameter("conv1.weight"));
+    CHECK(model.parameter("bn1.weight") != plain.parameter("bn1.weight"));
+    CHECK_THROWS_AS((Trainer{model, sgd, {.weight_decay_factors = {.bias = -1}}}), Error);
+}
+
 TEST_CASE("training: weights that are set between steps are those that train") {
     const auto batch = Batch<float>::of<SmallResNet>(4, 1);
     Model<SmallResNet> model{Seed{1}}, other{Seed{2}};

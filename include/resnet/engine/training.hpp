@@ -16,6 +16,9 @@ namespace resnet::inline v0 {
 struct TrainerOptions {
     float label_smoothing = 0;  // share of the target that is spread evenly over all classes, 0 ... 1
     float clip_norm = 0;        // gradients are scaled down to this norm (L2, over all parameters); 0: never
+    /// Factors of the optimizer's rate and decay by role: `.weight_decay_factors = {.bias = 0, .norm_weight = 0, .norm_bias = 0}`
+    /// spares biases and batch norm.
+    RoleFactors learning_rate_factors{}, weight_decay_factors{};
     PlanOptions plan{};
 };
 
@@ -36,6 +39,8 @@ public:
           live_(static_cast<std::size_t>(weights.graph().parameter_elements / 16), 0) {
         if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
             throw Error("label_smoothing", "0 ... 1", std::to_string(options.label_smoothing));
+        check_factors("learning_rate_factors", options.learning_rate_factors);
+        check_factors("weight_decay_factors", options.weight_decay_factors);
         if (!(options.clip_norm >= 0)) throw Error("clip_norm", "at least 0", std::to_string(options.clip_norm));
     }
     TrainingEngine(const TrainingEngine&) = delete;
@@ -174,6 +179,10 @@ private:
         workspace_.emplace(*plan_);
         planned_frozen_ = weights_.frozen();
         ranges_ = parameter_ranges(*plan_, planned_frozen_, live_);
+        for (ParameterRange& range : ranges_) {
+            range.learning_rate = options_.learning_rate_factors.of(range.role);
+            range.weight_decay = options_.weight_decay_factors.of(range.role);
+        }
         norm_parts_.assign(ranges_.size(), 0.0);
         stale_gradients_ = true;  // of what no step of this plan writes; zero, unless backward adds to them
         stale_ = true;

@@ -30,10 +30,18 @@ inline std::string compiler() {
     return name;
 }
 
+inline std::string factors_text(const RoleFactors& factors) {
+    const auto& [weight, bias, norm_weight, norm_bias, custom] = factors;
+    std::string text;
+    for (const float factor : {weight, bias, norm_weight, norm_bias, custom})
+        text.append(text.empty() ? "" : " ").append(number_text(factor));
+    return text;
+}
+
 /// Metadata of a file.
 template <class Scalar>
 Metadata fingerprint(const TrainerOptions& options) {
-    const auto& [label_smoothing, clip_norm, plan] = options;
+    const auto& [label_smoothing, clip_norm, learning_rate, weight_decay, plan] = options;
     const auto& [choice, block, isa] = plan;
     const auto& [allow_winograd, allow_direct, images] = choice;
     Metadata fields{{"library", std::string{version}},
@@ -42,6 +50,8 @@ Metadata fingerprint(const TrainerOptions& options) {
                     {"precision", std::string{name(tensor_type_of<Scalar>())}},
                     {"label_smoothing", number_text(label_smoothing)},
                     {"clip_norm", number_text(clip_norm)},
+                    {"learning_rate factors", factors_text(learning_rate)},
+                    {"weight_decay factors", factors_text(weight_decay)},
                     {"block", number_text(block)},
                     {"allow_winograd", number_text(allow_winograd)},
                     {"allow_direct", number_text(allow_direct)},

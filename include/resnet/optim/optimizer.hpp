@@ -76,8 +76,10 @@ public:
         const int workers = workers_for(4 * first_.size(), worker_count());
         for_each_chunk(static_cast<Index>(ranges.size()), workers, [&](Index chunk, int) {
             const ParameterRange& range = ranges[static_cast<std::size_t>(chunk)];
-            if (!range.live && job.weight_decay == 0) return;
             UpdateJob<Scalar> part = job;
+            part.learning_rate *= static_cast<Scalar>(range.learning_rate);
+            part.weight_decay *= static_cast<Scalar>(range.weight_decay);
+            if (!range.live && part.weight_decay == 0) return;
             part.count = range.count;
             part.parameter = parameters + range.offset;
             part.gradient = gradients + range.offset;

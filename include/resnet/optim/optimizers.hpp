@@ -6,6 +6,7 @@
 #include <variant>
 
 #include <resnet/core/error.hpp>
+#include <resnet/graph/graph.hpp>
 
 namespace resnet::inline v0 {
 
@@ -36,10 +37,39 @@ struct SGD {
 
 using OptimizerSettings = std::variant<Adam, AdamW, SGD>;
 
+/// A factor for each role that a parameter can have. PyTorch: parameter groups.
+struct RoleFactors {
+    float weight = 1, bias = 1, norm_weight = 1, norm_bias = 1, custom = 1;
+
+    constexpr float of(Role role) const {
+        switch (role) {
+            case Role::weight:
+                return weight;
+            case Role::bias:
+                return bias;
+            case Role::norm_weight:
+                return norm_weight;
+            case Role::norm_bias:
+                return norm_bias;
+            case Role::custom:
+                break;
+        }
+        return custom;
+    }
+};
+
 /// Error where the rate is negative or not finite.
 inline void check_learning_rate(float rate) {
     if (!(rate >= 0 && std::isfinite(rate)))
         throw Error("learning_rate", "a finite number of at least 0", std::to_string(rate));
+}
+
+/// Error where one is negative or not finite.
+inline void check_factors(const char* what, const RoleFactors& factors) {
+    const auto& [weight, bias, norm_weight, norm_bias, custom] = factors;
+    for (const float factor : {weight, bias, norm_weight, norm_bias, custom})
+        if (!(factor >= 0 && std::isfinite(factor)))
+            throw Error(what, "finite factors of at least 0", std::to_string(factor));
 }
 
 /// Error where a setting is outside the range that PyTorch takes.

@@ -14,7 +14,8 @@ struct ParameterRange {
     int parameter = 0;
     Index offset = 0, count = 0;
     Role role = Role::weight;
-    bool live = true;  // some step writes its gradient; else the gradient is zero, always
+    bool live = true;                           // some step writes its gradient; else the gradient is zero, always
+    float learning_rate = 1, weight_decay = 1;  // factors of the optimizer's
 };
 
 /// The ranges of all parameters that are not frozen. A convolution's taps that touch no data, and a bias that only
