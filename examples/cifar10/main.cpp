@@ -27,14 +27,17 @@
 #include "options.hpp"
 #include "print.hpp"
 #include "progress.hpp"
+#include "recipe.hpp"
 
 using resnet::Index;
 
 /// Goes through the training images that the epoch has left, in an order that follows from seed and epoch; less far where
-/// a signal comes.
+/// a signal comes. `learning_rate` is a function of the step, which counts from the run's begin.
 template <class Net>
-void train(resnet::Trainer<Net>& trainer, const resnet::Loader& loader, Reached& reached, Progress progress) {
+void train(resnet::Trainer<Net>& trainer, const resnet::Loader& loader, const auto& learning_rate, Reached& reached,
+           Progress progress) {
     for (const auto& batch : loader.epoch(reached.epoch, reached.batch)) {
+        trainer.set_learning_rate(learning_rate(Index{reached.epoch} * loader.batches() + batch.number));
         const auto step = trainer.step(batch.images, batch.labels);
         reached.batch = batch.number + 1;
         reached.loss.add(step.loss, batch.size());
@@ -83,12 +86,17 @@ void check_last_batch(resnet::Trainer<Net>& trainer, const resnet::Loader& loade
 template <class Net>
 int train_and_test(const Options& options, const Data& data) {
     resnet::Model<Net> model{resnet::Seed{options.seed}};
-    resnet::Trainer trainer{model, optimizer(options)};
-    const resnet::Loader loader{data.train, {.batch = options.batch_size, .seed = resnet::Seed{options.seed}}};
+    const Recipe& recipe = find_recipe(options.model, options.recipe);
+    resnet::Trainer trainer{model, optimizer(options), {.label_smoothing = recipe.label_smoothing}};
+    const resnet::Loader loader{
+        data.train,
+        {.batch = options.batch_size, .seed = resnet::Seed{options.seed}, .transforms = transforms(recipe)}};
     check_last_batch(trainer, loader);
-    std::printf("%s, %td parameters; %s, learning rate %g, batches of %td, seed %ju, %d threads\n",
-                options.model.c_str(), resnet::parameter_count<Net>(), options.optimizer.c_str(),
-                double{trainer.learning_rate()}, options.batch_size, std::uintmax_t{options.seed},
+    const resnet::OneCycle cycle{.peak = options.learning_rate, .steps = options.epochs * loader.batches()};
+    const auto learning_rate = [&](Index step) { return recipe.one_cycle ? cycle(step) : options.learning_rate; };
+    std::printf("%s, %td parameters; recipe %s, %s, learning rate %g, batches of %td, seed %ju, %d threads\n",
+                options.model.c_str(), resnet::parameter_count<Net>(), recipe.name, options.optimizer.c_str(),
+                double{options.learning_rate}, options.batch_size, std::uintmax_t{options.seed},
                 tbb::this_task_arena::max_concurrency());
     if (options.verbose) std::printf("%s\n", model.summary().c_str());
 
@@ -98,7 +106,7 @@ int train_and_test(const Options& options, const Data& data) {
         const std::string name = "epoch " + std::to_string(reached.epoch + 1) + "/" + std::to_string(options.epochs);
         const Stopwatch watch;
         const Index images_before = reached.loss.images;
-        train(trainer, loader, reached, Progress{name, data.train.size()});
+        train(trainer, loader, learning_rate, reached, Progress{name, data.train.size()});
         const double seconds = watch.seconds();
 
         std::optional<double> tested;
@@ -141,6 +149,7 @@ int main(int argc, char** argv) try {
     std::setvbuf(stdout, nullptr, _IOLBF, 0);  // whole lines at once, also into a file or a pipe
     watch_for_interrupts();
     if (options.resume) take_over_options(app, options);
+    options = resolved(options);
 
     Data data = find_data(options.data);
     if (options.limit > 0) {

@@ -10,7 +10,6 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -18,13 +17,15 @@
 #include <resnet/core/extent.hpp>
 #include <resnet/optim/optimizers.hpp>
 
-/// What the command line asks for; the defaults are the tutorial's recipe.
+#include "recipe.hpp"
+
+/// What the command line asks for. What is 0 or empty by default is the recipe's: see `resolved`.
 struct Options {
-    std::string model = "tutorial";
-    int epochs = 6;
-    resnet::Index batch_size = 128;
-    std::string optimizer = "adam";
-    float learning_rate = 0;  // 0: the optimizer's usual one
+    std::string model = "tutorial", recipe = "tutorial";
+    int epochs = 0;
+    resnet::Index batch_size = 0;
+    std::string optimizer;
+    float learning_rate = 0;
     std::uint64_t seed = 1;
     int threads = 0;  // 0: one for each core that the process may use
     std::string data;
@@ -57,17 +58,20 @@ inline void add_options(CLI::App& app, Options& options) {
                    "tutorial (4.9 million parameters) or cifar-resnet18 (11.2 million, 48 times the work)")
         ->check(CLI::IsMember({"tutorial", "cifar-resnet18"}))
         ->capture_default_str();
+    app.add_option(
+           "--recipe", options.recipe,
+           "tutorial: as the tutorial trains. fast: with random crops and flips, and a learning rate that rises "
+           "and falls; 24 epochs, 10 for cifar-resnet18. The options below change parts of it")
+        ->check(CLI::IsMember({"tutorial", "fast"}))
+        ->capture_default_str();
     app.add_option("--epochs", options.epochs, "times that the training images are gone through")
-        ->check(CLI::Range(1, 100'000))
-        ->capture_default_str();
-    app.add_option("--batch-size", options.batch_size, "images in a step")
-        ->check(CLI::Range(1, 1'000'000))
-        ->capture_default_str();
+        ->check(CLI::Range(1, 100'000));
+    app.add_option("--batch-size", options.batch_size, "images in a step")->check(CLI::Range(1, 1'000'000));
     app.add_option("--optimizer", options.optimizer,
                    "adam, adamw (weight decay 0.01) or sgd (Nesterov momentum 0.9, weight decay 0.0005)")
-        ->check(CLI::IsMember({"adam", "adamw", "sgd"}))
-        ->capture_default_str();
-    app.add_option("--learning-rate", options.learning_rate, "per step; without it 0.001, and 0.05 for sgd")
+        ->check(CLI::IsMember({"adam", "adamw", "sgd"}));
+    app.add_option("--learning-rate", options.learning_rate,
+                   "of each step, or at its highest; with another optimizer than the recipe's 0.001, and 0.05 for sgd")
         ->check(check_positive);
     app.add_option("--seed", options.seed, "of the first weights and of the shuffling")
         ->check(check_unsigned)
@@ -91,22 +95,46 @@ inline void add_options(CLI::App& app, Options& options) {
                  "print the network, and logits and labels of the first test batch of each epoch");
 }
 
-inline resnet::OptimizerSettings optimizer(const Options& options) {
-    const auto rate_or = [&](float usual) { return options.learning_rate > 0 ? options.learning_rate : usual; };
-    if (options.optimizer == "sgd") {
-        return resnet::SGD{.learning_rate = rate_or(0.05f), .momentum = 0.9f, .weight_decay = 5e-4f, .nesterov = true};
+/// The options with all that the recipe decides.
+inline Options resolved(Options options) {
+    const Recipe& recipe = find_recipe(options.model, options.recipe);
+    if (options.epochs == 0) options.epochs = recipe.epochs;
+    if (options.batch_size == 0) options.batch_size = recipe.batch_size;
+    if (options.optimizer.empty()) options.optimizer = recipe.optimizer;
+    if (options.learning_rate == 0) {
+        options.learning_rate = options.optimizer == recipe.optimizer ? recipe.learning_rate
+                                : options.optimizer == "sgd"          ? 0.05f
+                                                                      : 1e-3f;
     }
-    if (options.optimizer == "adamw") return resnet::AdamW{.learning_rate = rate_or(1e-3f)};
-    return resnet::Adam{.learning_rate = rate_or(1e-3f)};
+    return options;
+}
+
+/// Of resolved options.
+inline resnet::OptimizerSettings optimizer(const Options& options) {
+    const Recipe& recipe = find_recipe(options.model, options.recipe);
+    const auto decay_or = [&](float usual) {
+        return options.optimizer == recipe.optimizer ? recipe.weight_decay : usual;
+    };
+    if (options.optimizer == "sgd") {
+        return resnet::SGD{.learning_rate = options.learning_rate,
+                           .momentum = 0.9f,
+                           .weight_decay = decay_or(5e-4f),
+                           .nesterov = true};
+    }
+    if (options.optimizer == "adamw") {
+        return resnet::AdamW{.learning_rate = options.learning_rate, .weight_decay = decay_or(1e-2f)};
+    }
+    return resnet::Adam{.learning_rate = options.learning_rate, .weight_decay = decay_or(0)};
 }
 
 /// The options that decide what a run computes, as texts, in an order in which each follows from those before it.
 /// 0 where --limit is not given.
-inline std::vector<std::pair<std::string, std::string>> decisive(const Options& options) {
-    const float rate = std::visit([](const auto& settings) { return settings.learning_rate; }, optimizer(options));
+inline std::vector<std::pair<std::string, std::string>> decisive(const Options& given) {
+    const Options options = resolved(given);
     std::array<char, 32> digits{};  // the shortest that are read as the same number
-    std::to_chars(digits.data(), digits.data() + digits.size(), rate);
+    std::to_chars(digits.data(), digits.data() + digits.size(), options.learning_rate);
     return {{"model", options.model},
+            {"recipe", options.recipe},
             {"optimizer", options.optimizer},
             {"learning-rate", digits.data()},
             {"batch-size", std::to_string(options.batch_size)},
@@ -116,7 +144,7 @@ inline std::vector<std::pair<std::string, std::string>> decisive(const Options& 
 
 /// What a checkpoint keeps of the options.
 inline std::map<std::string, std::string> kept(const Options& options) {
-    std::map<std::string, std::string> notes{{"option epochs", std::to_string(options.epochs)}};
+    std::map<std::string, std::string> notes{{"option epochs", std::to_string(resolved(options).epochs)}};
     for (const auto& [name, value] : decisive(options)) notes["option " + name] = value;
     return notes;
 }
@@ -131,7 +159,7 @@ inline const std::string& note(const std::map<std::string, std::string>& notes, 
 }
 
 /// Options that the command line leaves open become what a checkpoint's run began with. One that contradicts it is an
-/// error; but for the number of epochs, which a run that goes on may have more of.
+/// error; but for the number of epochs, which a run that goes on may have more of, unless its learning rate follows them.
 inline void take_over(CLI::App& app, Options& options, const std::map<std::string, std::string>& notes,
                       const std::string& checkpoint) {
     const auto set = [&app](const std::string& name, const std::string& value) {
@@ -150,5 +178,10 @@ inline void take_over(CLI::App& app, Options& options, const std::map<std::strin
         }
         set(name, before);
     }
-    if (app.count("--epochs") == 0) set("epochs", note(notes, "option epochs", checkpoint));
+    const std::string& epochs = note(notes, "option epochs", checkpoint);
+    if (app.count("--epochs") == 0) set("epochs", epochs);
+    if (find_recipe(options.model, options.recipe).one_cycle && std::to_string(options.epochs) != epochs) {
+        throw std::runtime_error("--epochs " + std::to_string(options.epochs) + " contradicts " + checkpoint +
+                                 ", whose learning rate falls over --epochs " + epochs);
+    }
 }

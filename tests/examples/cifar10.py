@@ -91,7 +91,7 @@ def without_times(lines):
 if case == "help":
     done = run("--help")
     assert done.returncode == 0 and done.stderr == "", done
-    for option in "model epochs batch-size optimizer learning-rate seed threads data limit out resume verbose".split():
+    for option in "model recipe epochs batch-size optimizer learning-rate seed threads data limit out resume verbose".split():
         assert f"--{option} " in done.stdout, option
     assert run("--no-such-option").returncode != 0
     assert run("--model", "alexnet").returncode == 2
@@ -102,10 +102,14 @@ if case == "help":
 elif case == "trains":
     lines = trained()
     assert re.fullmatch(r"(CIFAR-10|Fashion-MNIST) from .*: 512 training and 512 test images", lines[-4]), lines
-    assert lines[-3].startswith("tutorial, 4910410 parameters; adam, learning rate 0.001, batches of 128, seed 1, "), lines
+    assert lines[-3].startswith("tutorial, 4910410 parameters; recipe tutorial, adam, learning rate 0.001, batches of 128, seed 1, "), lines
     assert re.fullmatch(r"epoch 1/1: mean loss \d\.\d{4}, \d+\.\d s, \d+ images/s, test accuracy \d+\.\d\d %", lines[-2]), lines
     accuracy = re.fullmatch(r"test accuracy: (\d+\.\d\d) %", lines[-1])
     assert accuracy and 0 <= float(accuracy[1]) <= 100, lines
+
+    fast = trained("--recipe", "fast")
+    assert "recipe fast, adamw, learning rate 0.004, batches of 128" in fast[-3], fast
+    assert fast[-2] != lines[-2]
 
 elif case == "same_numbers":  # whatever the number of threads; other seeds give others
     lines = without_times(trained("--seed", "3", "--threads", "1", "--verbose"))
@@ -163,7 +167,7 @@ elif case == "resume_errors":
         assert run("--resume").returncode != 0  # where from?
         trained("--out", out)
         kept = content(out, "last.safetensors")
-        for option, value, was in [("model", "cifar-resnet18", "tutorial"), ("optimizer", "sgd", "adam"), ("seed", "2", "1"),
+        for option, value, was in [("model", "cifar-resnet18", "tutorial"), ("recipe", "fast", "tutorial"), ("optimizer", "sgd", "adam"), ("seed", "2", "1"),
                                    ("batch-size", "64", "128"), ("limit", "256", "512"), ("learning-rate", "0.1", "0.001")]:
             done = run("--resume", "--out", out, f"--{option}", value)
             message = f"error: --{option} {value} contradicts {last}, which was made with --{option} {was}\n"
@@ -174,6 +178,11 @@ elif case == "resume_errors":
         other = run("--resume", "--out", out, "--epochs", "2", RESNET_ISA="baseline")
         assert other.returncode == 0 and "epoch 2/2: " in other.stdout, other
         assert re.fullmatch(r"(warning: .*instruction set \w+, now baseline\n)?", other.stderr), other
+
+        fast = os.path.join(folder, "fast")
+        trained("--recipe", "fast", "--out", fast)
+        longer = run("--resume", "--out", fast, "--epochs", "2")
+        assert longer.returncode == 1 and "--epochs 2 contradicts" in longer.stderr, longer
 
         def small_disk():  # as a full one, but for the reason: files end at 1 MiB. Python ignores the signal that tells of it
             resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
