@@ -27,9 +27,8 @@ int main(int argc, char** argv) try {
     const resnet::Classifier classify{model};  // batch norm folded, weights packed, const = thread-safe
     std::printf("test accuracy: %.2f %%\n", 100 * evaluate(classify, test.images(), test.labels()).accuracy);
     const auto logits = classify(test.images().slice(0, 1));
-    const auto said = static_cast<std::size_t>(resnet::predicted_class(logits[0]));
-    std::printf("the first test image is a %s, the network says %s\n", test.classes()[test.labels()[0]].c_str(),
-                test.classes()[said].c_str());
+    std::printf("the first test image is a %s, the network says %s\n", test.class_name(test.labels()[0]).c_str(),
+                test.class_name(resnet::predicted_class(logits[0])).c_str());
 } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;

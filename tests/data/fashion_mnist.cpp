@@ -78,7 +78,7 @@ TEST_CASE("fashion_mnist: an image is padded with two black pixels a side, and g
         const resnet::Dataset data = load_fashion_mnist(folder.path(), Split::test);
         REQUIRE(data.size() == 10'000);
         CHECK(data.extent() == resnet::Extent{32, 32});
-        CHECK(data.classes()[data.labels()[7]] == "Ankle boot");
+        CHECK(data.class_name(data.labels()[7]) == "Ankle boot");
         const auto* const image = static_cast<const std::uint8_t*>(data.images().slice(7, 1).data);
         for (int y = 0; y < 32; ++y) {
             for (int x = 0; x < 96; ++x) {

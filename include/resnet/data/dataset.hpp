@@ -40,6 +40,8 @@ public:
     ImageView images() const noexcept { return nhwc(pixels_.data(), size(), extent_); }
     std::span<const int> labels() const noexcept { return labels_; }
     const std::vector<std::string>& classes() const noexcept { return classes_; }
+    /// The name of a class. std::out_of_range where it is none of this set's.
+    const std::string& class_name(int label) const { return classes_.at(static_cast<std::size_t>(label)); }
 
     /// Drops all images but the first `count`: for a quick trial. Does nothing where there are no more than that.
     void keep_first(Index count) {
