@@ -125,7 +125,7 @@ std::vector<char> frozen_of(const TensorFile& file, const Weights<Scalar>& weigh
     std::string known;
     std::vector<char> frozen(weights.frozen().size(), 0);
     for (const StateEntry& entry : weights.state()) {
-        if (entry.kind != StateEntry::Kind::parameter || padded.find(text(" ", entry.name, " ")) == padded.npos)
+        if (entry.kind != StateEntry::Kind::parameter || padded.find(text(" ", entry.name, " ")) == std::string::npos)
             continue;
         at(frozen, entry.index) = 1;
         known.append(known.empty() ? "" : " ").append(entry.name);
