@@ -316,7 +316,8 @@ inline void Loader::Epoch::mix(Slot& slot, Index number, Index count) const {
                                             static_cast<std::uint64_t>(number) << 32);
     slot.weights.assign(static_cast<std::size_t>(count), weight);
     slot.second_labels.assign(slot.batch.labels.begin(), slot.batch.labels.end());
-    std::ranges::rotate(slot.second_labels, slot.second_labels.end() - 1);  // the image before, for the first the last
+    auto& labels = slot.second_labels;
+    std::rotate(labels.begin(), labels.end() - 1, labels.end());  // the image before; for the first, the last
     slot.batch.second_labels = slot.second_labels;
     slot.batch.weights = slot.weights;
 }
