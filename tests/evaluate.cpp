@@ -36,7 +36,7 @@ TEST_CASE("evaluate: mean loss, accuracy and confusion of a labelled set, in bat
     for (std::size_t n = 0; n < 5; ++n) {
         double sum = 0;
         for (std::size_t c = 0; c < 3; ++c) sum += std::exp(pixels[n * 3 + c]);
-        loss += (std::log(sum) - pixels[n * 3 + labels[n]]) / 5;
+        loss += (std::log(sum) - pixels[n * 3 + static_cast<std::size_t>(labels[n])]) / 5;
     }
     for (const Index batch : {1, 2, 5, 100}) {
         const Evaluation result = evaluate(classify, nhwc(pixels.data(), 5, {1, 1}), labels, batch);

@@ -452,12 +452,15 @@ TEST_CASE("training: learning rate and weight decay go by role where factors say
                norm_weight = value_after("bn1.weight", 0.125f, 0), norm_bias = value_after("bn1.bias", 0.5f, 0.5f);
     factored.apply();
     same.step(batch.images, batch.labels);
-    for (const auto& [name, expected] : {std::pair{"conv1.weight", weight}, std::pair{"fc.bias", bias},
-                                         std::pair{"bn1.weight", norm_weight}, std::pair{"bn1.bias", norm_bias}}) {
+    const auto check = [&](const char* name, const std::vector<float>& expected) {
         CAPTURE(name);
         const auto found = model.parameter(name);
         for (std::size_t i = 0; i < found.size(); ++i) REQUIRE(found[i] == doctest::Approx(expected[i]).epsilon(1e-5));
-    }
+    };
+    check("conv1.weight", weight);
+    check("fc.bias", bias);
+    check("bn1.weight", norm_weight);
+    check("bn1.bias", norm_bias);
     CHECK(model.parameter("conv1.weight") == plain.parameter("conv1.weight"));
     CHECK(model.parameter("bn1.weight") != plain.parameter("bn1.weight"));
     CHECK_THROWS_AS((Trainer{model, sgd, {.weight_decay_factors = {.bias = -1}}}), Error);
