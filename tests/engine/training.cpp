@@ -28,7 +28,6 @@ struct Straight {
 
 struct ThousandClasses {
     static constexpr Extent image{1, 1};
-    static constexpr int classes = 1000;
     Linear<3, 1000> fc;
     constexpr auto operator()(Value<3> x) const { return fc(flatten<3>(x)); }
     RESNET_MEMBERS(fc)
