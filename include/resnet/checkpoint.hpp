@@ -189,8 +189,7 @@ void save_checkpoint(const std::filesystem::path& path, const Trainer<Net, Scala
     for (const auto& part : parts)
         for (const StateEntry& entry : weights.state())
             if (entry.kind == StateEntry::Kind::parameter)
-                collection.add(detail::text(part.name, "/", entry.name), entry.shape,
-                               weights.read(entry, part.buffer.data()));
+                collection.add(detail::text(part.name, "/", entry.name), weights, entry, part.buffer.data());
     collection.add(tensor_record(detail::live_name, {std::ssize(engine.live())}, std::span{engine.live()}));
 
     Metadata metadata{{"kind", "checkpoint"},

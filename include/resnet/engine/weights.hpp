@@ -8,10 +8,14 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <resnet/core/buffer.hpp>
 #include <resnet/core/error.hpp>
+#include <resnet/core/extent.hpp>
+#include <resnet/core/parallel.hpp>
 #include <resnet/core/random.hpp>
 #include <resnet/graph/program.hpp>
 #include <resnet/layers.hpp>
@@ -45,16 +49,44 @@ constexpr bool matches(std::string_view pattern, std::string_view text) {
            matches(pattern.substr(1), text.substr(1));
 }
 
-/// Calls visit(position in our flat buffer, position in PyTorch's order) for every element of a parameter.
-/// Ours is [height][width][in][out], PyTorch's [out][in][height][width]; a linear layer's features are
-/// [in][height][width].
-void for_each_element(const ParameterSpec& spec, auto&& visit) {
-    Index ours = 0;
-    for (int y = 0; y < spec.height; ++y)
-        for (int x = 0; x < spec.width; ++x)
-            for (int i = 0; i < spec.in; ++i)
-                for (int o = 0; o < spec.out; ++o)
-                    visit(ours++, ((Index{o} * spec.in + i) * spec.height + y) * spec.width + x);
+inline constexpr Index reorder_strip = 64;  // output channels
+
+/// Copies a parameter between our order, [height][width][in][out], and PyTorch's, [out][in][height][width]; a linear
+/// layer's features are [in][height][width]. The side that is const is read. Of the output channels first ... first +
+/// count - 1 alone, where `theirs` begins; strips of reorder_strip can be had apart.
+/// By tiles, since element after element is a cache miss each: 64 channels of ours are four lines in a page, 16 rows of
+/// theirs one line. (16 x 64 and 32 x 64 took two to three times as long for CifarResNet18, AMD EPYC, g++ 12.)
+template <class Ours, class Theirs>
+requires(std::is_const_v<Ours> != std::is_const_v<Theirs>) void reorder(const ParameterSpec& spec, Ours* ours,
+                                                                        Theirs* theirs, Index first, Index count) {
+    constexpr Index columns = reorder_strip, rows = 16;
+    std::remove_const_t<Ours> tile[rows][columns];
+    const Index taps = Index{spec.height} * spec.width, in = spec.in, length = in * taps;
+    for (Index o = 0; o < count; o += columns) {
+        const Index width = std::min(columns, count - o);
+        for (Index row = 0; row < length; row += rows) {
+            const Index height = std::min(rows, length - row);
+            Theirs* const corner = theirs + o * length + row;
+            if constexpr (std::is_const_v<Theirs>) {
+                for (Index c = 0; c < width; ++c)
+                    for (Index r = 0; r < height; ++r) tile[r][c] = corner[c * length + r];
+            }
+            Index i = row / taps, tap = row % taps;
+            for (Index r = 0; r < height; ++r) {
+                Ours* const line = ours + (tap * in + i) * spec.out + first + o;
+                if constexpr (std::is_const_v<Ours>) std::copy_n(line, width, tile[r]);
+                else std::copy_n(tile[r], width, line);
+                if (++tap == taps) {
+                    tap = 0;
+                    ++i;
+                }
+            }
+            if constexpr (std::is_const_v<Ours>) {
+                for (Index c = 0; c < width; ++c)
+                    for (Index r = 0; r < height; ++r) corner[c * length + r] = tile[r][c];
+            }
+        }
+    }
 }
 
 }  // namespace detail
@@ -105,12 +137,16 @@ public:
     /// A copy in PyTorch's order.
     std::vector<Scalar> read(const StateEntry& entry, const Scalar* buffer = nullptr) const {
         std::vector<Scalar> values(static_cast<std::size_t>(entry.elements()));
+        read(entry, values, buffer);
+        return values;
+    }
+    /// The same into memory of entry.elements() numbers.
+    void read(const StateEntry& entry, std::span<Scalar> values, const Scalar* buffer = nullptr) const {
         switch (entry.kind) {
             case StateEntry::Kind::parameter: {
                 const Parameter& p = at(graph_.parameters, entry.index);
                 const Scalar* from = (buffer != nullptr ? buffer : parameters_.data()) + p.offset;
-                detail::for_each_element(
-                    p.spec, [&](Index ours, Index theirs) { values[static_cast<std::size_t>(theirs)] = from[ours]; });
+                detail::reorder(p.spec, from, values.data(), 0, p.spec.out);
                 break;
             }
             case StateEntry::Kind::num_batches_tracked:
@@ -120,7 +156,6 @@ public:
             default:
                 std::copy_n(statistics_.data() + statistics_offset(entry), entry.elements(), values.begin());
         }
-        return values;
     }
 
     /// Takes values in PyTorch's order; those of a parameter can go to another buffer that is laid out like the
@@ -132,8 +167,7 @@ public:
             case StateEntry::Kind::parameter: {
                 const Parameter& p = at(graph_.parameters, entry.index);
                 Scalar* to = (buffer != nullptr ? buffer : parameters_.data()) + p.offset;
-                detail::for_each_element(
-                    p.spec, [&](Index ours, Index theirs) { to[ours] = values[static_cast<std::size_t>(theirs)]; });
+                detail::reorder(p.spec, to, values.data(), 0, p.spec.out);
                 break;
             }
             case StateEntry::Kind::num_batches_tracked:
@@ -161,10 +195,21 @@ public:
             const double bound = 1 / std::sqrt(taps * weight.in), deviation = std::sqrt(2 / (taps * weight.out));
             const bool normal = method == Initialization::kaiming_normal_fan_out && p.spec.role == Role::weight &&
                                 p.spec.dimensions == 4;
-            detail::for_each_element(p.spec, [&](Index ours, Index theirs) {
-                const auto position = static_cast<std::uint64_t>(theirs);
-                values[ours] = static_cast<Scalar>(normal ? deviation * random.normal(position)
-                                                          : bound * (2 * random.uniform(position) - 1));
+            // A strip of output channels at a time: its numbers in PyTorch's order, which they are drawn in, then in ours.
+            const Index length = p.spec.size() / p.spec.out, strip = detail::reorder_strip * length;
+            const Index strips = divide_up(p.spec.out, detail::reorder_strip);
+            const int workers = workers_for(p.spec.size() * 16, worker_count());  // a draw costs as much as 16 numbers
+            Buffer<Scalar> drawn(std::min<Index>(workers, strips) * strip);
+            for_each_chunk(strips, workers, [&](Index chunk, int slot) {
+                const Index first = chunk * detail::reorder_strip;
+                const Index count = std::min<Index>(detail::reorder_strip, p.spec.out - first);
+                Scalar* const theirs = drawn.data() + slot * strip;
+                for (Index k = 0; k < count * length; ++k) {
+                    const auto position = static_cast<std::uint64_t>(first * length + k);
+                    theirs[k] = static_cast<Scalar>(normal ? deviation * random.normal(position)
+                                                           : bound * (2 * random.uniform(position) - 1));
+                }
+                detail::reorder(p.spec, values, static_cast<const Scalar*>(theirs), first, count);
             });
         }
         for (const StateEntry& entry : state_)

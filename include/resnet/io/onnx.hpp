@@ -252,9 +252,7 @@ private:
         std::vector<Scalar> shift(static_cast<std::size_t>(spec.out));
         const std::vector<Scalar> ours = folded_convolution(weights_, layer, norm, 1, shift.data());
         std::vector<Scalar> theirs(ours.size());
-        for_each_element(spec, [&](Index from, Index to) {
-            theirs[static_cast<std::size_t>(to)] = ours[static_cast<std::size_t>(from)];
-        });
+        reorder(spec, ours.data(), theirs.data(), 0, spec.out);
         tensor(tensors.weight, spec.shape(), theirs);
         if (!tensors.bias.empty()) tensor(tensors.bias, {spec.out}, shift);
         return convolutions_.emplace_back(std::move(tensors));

@@ -53,26 +53,31 @@ auto& counter_of(auto& weights, const StateEntry& entry) {
     return at(weights.counters(), at(weights.graph().layers, entry.index).counter);
 }
 
-/// Tensors for a file, with what refers to their numbers: one buffer on huge pages, since a vector for each takes three
+/// Tensors for a file, with what refers to their numbers: one block on huge pages, since a vector for each takes three
 /// times as long, in page faults.
 template <class Scalar>
 class TensorCollection {
 public:
     /// Of so many elements and so many counters at most.
-    TensorCollection(Index elements, std::size_t counters) : values_(elements), free_{values_.span()} {
+    TensorCollection(Index elements, std::size_t counters)
+        : values_{allocate(static_cast<std::size_t>(elements) * sizeof(Scalar))},
+          free_{reinterpret_cast<Scalar*>(values_.get()), static_cast<std::size_t>(elements)} {
         counters_.reserve(counters);  // records refer to its elements
     }
 
-    void add(std::string name, const std::vector<Index>& shape, std::span<const Scalar> values) {
-        const auto tensor = free_.first(values.size());
-        free_ = free_.subspan(values.size());
-        std::ranges::copy(values, tensor.begin());
-        tensors_.push_back(tensor_record(std::move(name), shape, tensor));
+    /// An entry of the state under some name; a parameter's numbers can come from a buffer that is laid out like the
+    /// parameters.
+    void add(std::string name, const Weights<Scalar>& weights, const StateEntry& entry,
+             const Scalar* buffer = nullptr) {
+        const auto tensor = free_.first(static_cast<std::size_t>(entry.elements()));
+        free_ = free_.subspan(tensor.size());
+        weights.read(entry, tensor, buffer);
+        tensors_.push_back(tensor_record(std::move(name), entry.shape, tensor));
     }
     void add_model(const Weights<Scalar>& weights, std::string_view prefix = {}) {
         for (const StateEntry& entry : weights.state()) {
             if (entry.kind != StateEntry::Kind::num_batches_tracked) {
-                add(text(prefix, entry.name), entry.shape, weights.read(entry));
+                add(text(prefix, entry.name), weights, entry);
                 continue;
             }
             const std::int64_t& count = counters_.emplace_back(counter_of(weights, entry));
@@ -85,7 +90,7 @@ public:
     std::span<const TensorRecord> tensors() const { return tensors_; }
 
 private:
-    Buffer<Scalar> values_;
+    Memory values_;
     std::span<Scalar> free_;
     std::vector<std::int64_t> counters_;
     std::vector<TensorRecord> tensors_;
