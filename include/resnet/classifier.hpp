@@ -28,23 +28,9 @@ struct ClassifierOptions {
 template <class Scalar>
 class Rows {
 public:
-    Rows(const InferenceEngine<Scalar>& engine, std::unique_ptr<InferenceMemory<Scalar>> memory, Index images,
-         Index columns)
-        : engine_{&engine},
-          memory_{std::move(memory)},
-          images_{images},
-          columns_{columns} {}
-    Rows(Rows&&) noexcept = default;
-    Rows& operator=(Rows&& other) noexcept {
-        std::swap(engine_, other.engine_);
-        std::swap(memory_, other.memory_);
-        std::swap(images_, other.images_);
-        std::swap(columns_, other.columns_);
-        return *this;
-    }
-    ~Rows() {
-        if (memory_ != nullptr) engine_->give_back(std::move(memory_));
-    }
+    using Memory = typename InferenceEngine<Scalar>::Lease;
+
+    Rows(Memory memory, Index images, Index columns) : memory_{std::move(memory)}, images_{images}, columns_{columns} {}
 
     Index images() const noexcept { return images_; }
     std::span<const Scalar> values() const noexcept {
@@ -61,8 +47,7 @@ protected:
     Index columns() const noexcept { return columns_; }
 
 private:
-    const InferenceEngine<Scalar>* engine_;
-    std::unique_ptr<InferenceMemory<Scalar>> memory_;
+    Memory memory_;
     Index images_, columns_;
 };
 
@@ -137,7 +122,8 @@ public:
         write(images, engine_->embedding(), embeddings, "embeddings");
     }
 
-    /// Takes the model's present weights, in the memory that is there. No call may run meanwhile.
+    /// Takes the model's present weights, in the memory that is there. No call may run meanwhile. After std::bad_alloc
+    /// only another refresh may follow.
     void refresh(const Model<Net, Scalar>& model) { engine_->refresh(model.weights(), model.normalization()); }
 
     /// One call with a look at its parts: observe(step of the plan) after each. A large batch passes more than once.
@@ -155,7 +141,7 @@ private:
         auto memory = engine_->borrow();
         memory->result.reserve(images.images * output.columns);
         engine_->run(*memory, images, output, memory->result.data(), observe);
-        return {*engine_, std::move(memory), images.images, output.columns};
+        return {std::move(memory), images.images, output.columns};
     }
 
     void write(const ImageView& images, const InferenceOutput& output, std::span<Scalar> rows,
@@ -164,9 +150,8 @@ private:
         const Index elements = images.images * output.columns;
         if (static_cast<Index>(rows.size()) != elements)
             throw Error(name, std::to_string(elements) + " elements", std::to_string(rows.size()));
-        auto memory = engine_->borrow();
+        const auto memory = engine_->borrow();
         engine_->run(*memory, images, output, rows.data(), observe_nothing);
-        engine_->give_back(std::move(memory));
     }
 
     static PlanOptions plan_options(const ClassifierOptions& options) {

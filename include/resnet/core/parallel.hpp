@@ -6,10 +6,13 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <new>
 
-#if defined(RESNET_STD_THREADS)  // for ThreadSanitizer, which does not see through oneTBB's own synchronisation
+// RESNET_STD_THREADS=<number>: so many threads of the standard library's take the place of oneTBB, whose own
+// synchronisation ThreadSanitizer does not see through. Every unit of the program has to define it.
+#if defined(RESNET_STD_THREADS)
+#include <system_error>
 #include <thread>
-#include <vector>
 #else
 #include <tbb/parallel_for.h>
 #include <tbb/partitioner.h>
@@ -29,7 +32,7 @@ inline constexpr int max_workers = 128;
 /// How many threads for_each_chunk may use here: those of the caller's tbb::task_arena.
 inline int worker_count() {
 #if defined(RESNET_STD_THREADS)
-    return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, max_workers);
+    return std::clamp(RESNET_STD_THREADS, 1, max_workers);
 #else
     return std::clamp(tbb::this_task_arena::max_concurrency(), 1, max_workers);
 #endif
@@ -95,27 +98,38 @@ inline void run_chunks(Index count, int workers, const ChunkFunction& f) {
         share.next.store(count * slot / workers, std::memory_order_relaxed);
         share.last = count * (slot + 1) / workers;
     }
+    // Where a helper can't be had, for want of memory, the rest is done without: a chunk that was not begun is still there
+    // to be taken, and none is begun that is not ended.
 #if defined(RESNET_STD_THREADS)
-    std::vector<std::jthread> threads;
-    for (int slot = 1; slot < workers; ++slot)
-        threads.emplace_back([&, slot] { work_through(shares, workers, slot, f); });
+    std::array<std::jthread, max_workers> threads;
+    try {
+        for (int slot = 1; slot < workers; ++slot)
+            threads[static_cast<std::size_t>(slot)] =
+                std::jthread{[&, slot] { work_through(shares, workers, slot, f); }};
+    } catch (const std::system_error&) {
+    } catch (const std::bad_alloc&) {
+    }
     work_through(shares, workers, 0, f);
 #else
-    // Isolated: a thread that waits here must not take up foreign work, which could come back to the same scratch
-    // memory.
-    tbb::this_task_arena::isolate([&] {
-        tbb::parallel_for(
-            0, workers, [&](int slot) { work_through(shares, workers, slot, f); }, tbb::static_partitioner{});
-    });
+    try {
+        // Isolated: a thread that waits here must not take up foreign work, which could come back to the same scratch
+        // memory.
+        tbb::this_task_arena::isolate([&] {
+            tbb::parallel_for(
+                0, workers, [&](int slot) { work_through(shares, workers, slot, f); }, tbb::static_partitioner{});
+        });
+    } catch (const std::bad_alloc&) {
+        work_through(shares, workers, 0, f);
+    }
 #endif
 }
 
 }  // namespace detail
 
 /// Calls f(chunk, slot) for chunk = 0 ... count - 1, each once, on up to `workers` threads of the caller's arena, and
-/// returns when all are done. Two calls at the same time have different slots (0 ... workers - 1): scratch memory goes
-/// by slot. A slot begins with the same chunks in every call, so what a core has in its caches is there again. f must
-/// not throw and must not call for_each_chunk.
+/// returns when all are done. It throws nothing: where memory is short it goes on with fewer threads. Two calls at the
+/// same time have different slots (0 ... workers - 1): scratch memory goes by slot. A slot begins with the same chunks
+/// in every call, so what a core has in its caches is there again. f must not throw and must not call for_each_chunk.
 template <class F>
 void for_each_chunk(Index count, int workers, const F& f) {
     const auto call = [](const void* function, Index chunk, int slot) {

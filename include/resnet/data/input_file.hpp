@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,7 +22,8 @@ inline std::string at_byte(const std::string& file, std::uint64_t offset) {
     return file + ", byte " + std::to_string(offset);
 }
 
-/// FileError with the operating system's reason where the file can't be opened or read.
+/// FileError with the operating system's reason where the file can't be opened or read; std::bad_alloc where it is that
+/// memory is short.
 class InputFile {
 public:
     /// `content` says what the file ought to hold; it is the "expected" of the errors.
@@ -45,6 +47,7 @@ public:
 
 private:
     [[noreturn]] void fail() const {
+        if (errno == ENOMEM) throw std::bad_alloc{};
         throw FileError(offset_ == 0 ? name_ : at_byte(name_, offset_), content_,
                         std::generic_category().message(errno));
     }

@@ -54,6 +54,12 @@ template <class Scalar>
 class InferenceEngine {
 public:
     using Memory = InferenceMemory<Scalar>;
+    /// Gives memory back to its engine, also where a call throws.
+    struct GiveBack {
+        const InferenceEngine* engine = nullptr;
+        void operator()(Memory* memory) const noexcept { engine->give_back(memory); }
+    };
+    using Lease = std::unique_ptr<Memory, GiveBack>;
 
     InferenceEngine(const Weights<Scalar>& weights, Graph graph, const Normalization& normalization,
                     const PlanOptions& options)
@@ -77,7 +83,8 @@ public:
         return output(at(plan_.program().steps, step).terms[0].tensor, step);
     }
 
-    /// Takes new weights in the same memory. No call may run meanwhile.
+    /// Takes new weights in the same memory. No call may run meanwhile. After std::bad_alloc only another refresh may
+    /// follow.
     void refresh(const Weights<Scalar>& weights, const Normalization& normalization) {
         weights_ = weights;
         normalization_ = normalization;
@@ -86,10 +93,9 @@ public:
 
     /// Memory for one call with so many images.
     void reserve(Index images) {
-        auto memory = borrow();
+        const Lease memory = borrow();
         memory->workspace.reserve(std::min(images, images_a_part()));
         memory->result.reserve(images * logits().columns);
-        give_back(std::move(memory));
     }
 
     /// Writes [N][columns] of an output. A large batch goes through the network in parts that stay in the caches.
@@ -105,22 +111,20 @@ public:
         }
     }
 
-    std::unique_ptr<Memory> borrow() const {
+    Lease borrow() const {
         {
             const std::lock_guard lock{mutex_};
             if (!free_.empty()) {
-                std::unique_ptr<Memory> memory = std::move(free_.back());
+                Lease memory{free_.back().release(), {this}};
                 free_.pop_back();
                 return memory;
             }
-            ++lent_;
-            free_.reserve(lent_);  // so that giving back never allocates
         }
-        return std::make_unique<Memory>(plan_);
-    }
-    void give_back(std::unique_ptr<Memory> memory) const noexcept {
+        auto memory = std::make_unique<Memory>(plan_);
         const std::lock_guard lock{mutex_};
-        free_.push_back(std::move(memory));
+        free_.reserve(lent_ + 1);  // so that giving back never allocates
+        ++lent_;
+        return {memory.release(), {this}};
     }
 
     /// What the library has allocated for this engine, in bytes.
@@ -132,6 +136,11 @@ public:
     }
 
 private:
+    void give_back(Memory* memory) const noexcept {
+        const std::lock_guard lock{mutex_};
+        free_.emplace_back(memory);
+    }
+
     InferenceOutput output(int tensor, int steps) const { return {tensor, steps, plan_.tensor(tensor).elements()}; }
 
     /// Whole blocks whose activations fit in the last-level cache beside the weights, but enough of them to share.
@@ -148,7 +157,7 @@ private:
     Packs<Scalar> packs_;
     mutable std::mutex mutex_;
     mutable std::vector<std::unique_ptr<Memory>> free_;
-    mutable std::size_t lent_ = 0;
+    mutable std::size_t lent_ = 0;  // memories that there are, free or not
 };
 
 }  // namespace resnet::inline v0

@@ -2,6 +2,7 @@
 // apply.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <string>
@@ -147,10 +148,7 @@ public:
     void restore(Optimizer<Scalar> optimizer, std::vector<char> live) noexcept {
         optimizer_ = std::move(optimizer);
         live_ = std::move(live);
-        plan_.reset();  // its ranges follow from what was live before
-        ranges_.clear();
-        staged_ = 0;
-        ready_ = has_gradients_ = false;
+        forget();  // ranges follow from what was live before
     }
 
     /// What the library has allocated for training beside the model, in bytes.
@@ -172,18 +170,23 @@ private:
             return;
         Graph graph = tracer_(extent);
         Program program = differentiate(graph, fuse(graph, Mode::training), weights_.frozen());
-        workspace_.reset();
-        packs_.reset();
-        plan_.emplace(std::move(graph), std::move(program), options_.plan, kernels_.panels(0));
-        packs_.emplace(*plan_, kernels_);
-        workspace_.emplace(*plan_);
-        planned_frozen_ = weights_.frozen();
-        ranges_ = parameter_ranges(*plan_, planned_frozen_, live_);
-        for (ParameterRange& range : ranges_) {
-            range.learning_rate = options_.learning_rate_factors.of(range.role);
-            range.weight_decay = options_.weight_decay_factors.of(range.role);
+        try {
+            workspace_.reset();
+            packs_.reset();
+            plan_.emplace(std::move(graph), std::move(program), options_.plan, kernels_.panels(0));
+            packs_.emplace(*plan_, kernels_);
+            workspace_.emplace(*plan_);
+            planned_frozen_ = weights_.frozen();
+            ranges_ = parameter_ranges(*plan_, planned_frozen_, live_);
+            for (ParameterRange& range : ranges_) {
+                range.learning_rate = options_.learning_rate_factors.of(range.role);
+                range.weight_decay = options_.weight_decay_factors.of(range.role);
+            }
+            norm_parts_.assign(ranges_.size(), 0.0);
+        } catch (...) {  // a plan without all that belongs to it is none
+            forget();
+            throw;
         }
-        norm_parts_.assign(ranges_.size(), 0.0);
         stale_gradients_ = true;  // of what no step of this plan writes; zero, unless backward adds to them
         stale_ = true;
         ready_ = false;
@@ -194,6 +197,14 @@ private:
         if (planned_frozen_ == weights_.frozen()) return;
         std::erase_if(ranges_,
                       [&](const ParameterRange& range) { return at(weights_.frozen(), range.parameter) != 0; });
+    }
+
+    /// Drops the plan and what was begun with it.
+    void forget() noexcept {
+        plan_.reset();
+        ranges_.clear();
+        staged_ = 0;
+        ready_ = has_gradients_ = false;
     }
 
     /// running = (1 - momentum) running + momentum batch, with the unbiased variance, layer after layer in the order of

@@ -1,12 +1,10 @@
 // A program of its own, since it stands in for malloc and its kin: nothing is allocated after the first batch of a size.
+#include "malloc.hpp"
+
 #include <array>
-#include <atomic>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,57 +19,6 @@
 #include "../support/engine.hpp"
 #include "../support/networks.hpp"
 #include "../support/values.hpp"
-
-namespace {
-
-// Calls of any thread while counting; operator new comes here, too.
-std::atomic<bool> counting{false};
-std::atomic<long> calls{0};
-
-void count() noexcept {
-    if (counting.load(std::memory_order_relaxed)) calls.fetch_add(1, std::memory_order_relaxed);
-}
-
-}  // namespace
-
-// What stands behind them in glibc. (dlsym allocates, so malloc cannot look itself up.)
-extern "C" {
-void* __libc_malloc(std::size_t);
-void* __libc_calloc(std::size_t, std::size_t);
-void* __libc_realloc(void*, std::size_t);
-void* __libc_memalign(std::size_t, std::size_t);
-void __libc_free(void*);
-
-void* malloc(std::size_t bytes) noexcept {
-    count();
-    return __libc_malloc(bytes);
-}
-void* calloc(std::size_t items, std::size_t bytes) noexcept {
-    count();
-    return __libc_calloc(items, bytes);
-}
-void* realloc(void* data, std::size_t bytes) noexcept {
-    count();
-    return __libc_realloc(data, bytes);
-}
-void* aligned_alloc(std::size_t alignment, std::size_t bytes) noexcept {
-    count();
-    return __libc_memalign(alignment, bytes);
-}
-void* memalign(std::size_t alignment, std::size_t bytes) noexcept {
-    count();
-    return __libc_memalign(alignment, bytes);
-}
-int posix_memalign(void** data, std::size_t alignment, std::size_t bytes) noexcept {
-    count();
-    *data = __libc_memalign(alignment, bytes);
-    return *data != nullptr ? 0 : ENOMEM;
-}
-void free(void* data) noexcept {
-    if (data != nullptr) count();  // a step gives nothing back, either
-    __libc_free(data);
-}
-}
 
 namespace {
 
