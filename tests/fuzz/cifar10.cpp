@@ -9,7 +9,8 @@ using namespace resnet;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t count) {
     static MemoryFile file;
-    std::vector<std::uint8_t> pixels, labels;
+    std::vector<std::uint8_t> pixels;
+    std::vector<int> labels;
     try {
         detail::read_cifar10_file(file.holding(bytes, count), pixels, labels);
         if (labels.size() != 10'000 || count != 10'000 * 3'073) std::abort();

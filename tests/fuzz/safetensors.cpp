@@ -14,7 +14,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t cou
         (std::filesystem::temp_directory_path() / "resnet-fuzz-").string() + std::to_string(::getpid());
     try {
         const TensorFile tensors{file.holding(bytes, count)};
-        for (const TensorRecord& tensor : tensors.tensors()) static_cast<void>(tensors.read<double>(tensor.name));
+        for (const TensorRecord& tensor : tensors.tensors()) {
+            static_cast<void>(tensors.read<double>(tensor.name));
+            try {
+                static_cast<void>(tensors.read<std::int8_t>(tensor.name));
+            } catch (const FormatError&) {  // values that are no bytes
+            }
+        }
 
         Metadata metadata = tensors.metadata();
         for (const char* const ours : {"format", "format_version", "checksum"}) metadata.erase(ours);
