@@ -1,6 +1,8 @@
 // Stands in for malloc and its kin, in the one source file of a program: counts their calls, or refuses some.
 #pragma once
 
+#include <xmmintrin.h>  // clang declares posix_memalign in it, without noexcept: only before the definition may it do so
+
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
