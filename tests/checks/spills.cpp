@@ -6,7 +6,7 @@
         const float*, resnet::Index, const resnet::ISA::Tap*, int, resnet::Index, const float*, \
         const resnet::ISA::TileTarget<float>&);                                                 \
     template void resnet::ISA::weight_gradient_tile<float, ROWS, VECTORS>(                      \
-        const resnet::ISA::RowGroup<float>&, resnet::Index, const float*, float*, resnet::Index, bool);
+        const resnet::ISA::RowGroup<float>&, const resnet::ISA::WeightGradientTarget<float>&);
 
 TILES(baseline, 4, 2)
 TILES(avx2, 6, 2)
