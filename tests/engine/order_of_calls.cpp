@@ -127,13 +127,21 @@ TEST_CASE("order of calls: what is frozen between backward and apply keeps its b
     Model<SmallResNet> model{Seed{1}};
     Trainer trainer{model, Adam{}};
     const Batch batch(4, 1);
+    trainer.step(batch.images, batch.labels);
     trainer.forward(batch.images, batch.labels);
     trainer.backward();
     const auto fc = model.parameter("fc.weight"), bias = model.parameter("fc.bias");
     model.freeze("fc.weight");
-    trainer.apply();
+    auto frozen_before = model;  // one that was frozen all the time has the same gradient norm
+    Trainer other{frozen_before, Adam{}};
+    other.forward(batch.images, batch.labels);
+    other.backward();
+    CHECK(trainer.apply() == doctest::Approx(other.apply()).epsilon(1e-6));
     CHECK(tests::same_bits(model.parameter("fc.weight"), fc));
     CHECK_FALSE(tests::same_bits(model.parameter("fc.bias"), bias));
+    model.unfreeze("fc.weight");
+    trainer.step(batch.images, batch.labels);
+    CHECK_FALSE(tests::same_bits(model.parameter("fc.weight"), fc));
 }
 
 TEST_CASE("order of calls: apply without a backward is an error and moves nothing") {

@@ -197,6 +197,9 @@ private:
         if (planned_frozen_ == weights_.frozen()) return;
         std::erase_if(ranges_,
                       [&](const ParameterRange& range) { return at(weights_.frozen(), range.parameter) != 0; });
+        norm_parts_.resize(ranges_.size());
+        for (std::size_t p = 0; p < planned_frozen_.size(); ++p)  // thawing them plans anew
+            planned_frozen_[p] = std::max(planned_frozen_[p], weights_.frozen()[p]);
     }
 
     /// Drops the plan and what was begun with it.
