@@ -30,6 +30,7 @@ using namespace resnet;
 using tests::Draft;
 using tests::EveryNode;
 using tests::SmallResNet;
+using tests::Tiny;
 
 namespace {
 
@@ -136,20 +137,6 @@ void check_each_cut(const Recipe& recipe) {
         }
     }
 }
-
-/// A smaller network, for files that are damaged.
-template <int Classes>
-struct Tiny {
-    static constexpr Extent image{8, 8};
-    static constexpr int classes = Classes;
-
-    Conv2d<3, 4, k3, 2> conv1;
-    BatchNorm2d<4> bn1;
-    Linear<4, Classes> fc;
-
-    constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(relu(bn1(conv1(x))))); }
-    RESNET_MEMBERS(conv1, bn1, fc)
-};
 
 /// The message of the error for a checkpoint that `change` has edited; trainer and model have to be as they were.
 template <class E = FormatError>

@@ -13,28 +13,17 @@
 #include "../support/engine.hpp"
 #include "../support/file_content.hpp"
 #include "../support/killed_save.hpp"
+#include "../support/networks.hpp"
 
 using namespace resnet;
 using tests::Draft;
+using tests::Tiny;
 
 namespace {
 
 const std::filesystem::path fixtures = std::filesystem::path{__FILE__}.parent_path() / "fixtures";
 
-/// The network of check_with_python.py.
-template <int Classes>
-struct Network {
-    static constexpr Extent image{8, 8};
-    static constexpr int classes = Classes;
-
-    Conv2d<3, 4, k3, 2> conv1;
-    BatchNorm2d<4> bn1;
-    Linear<4, Classes> fc;
-
-    constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(relu(bn1(conv1(x))))); }
-    RESNET_MEMBERS(conv1, bn1, fc)
-};
-using Net = Model<Network<5>>;
+using Net = Model<Tiny<5>>;
 
 /// A model of which every number is its own.
 Net trained() {
@@ -77,10 +66,10 @@ TEST_CASE("weights: what was saved is loaded, to the bit: parameters, statistics
 
 TEST_CASE("weights: a model in double is saved in double, and each reads the other's file") {
     const TemporaryFolder folder;
-    Model<Network<5>, double> fine{Seed{3}};
+    Model<Tiny<5>, double> fine{Seed{3}};
     save(fine, folder.path() / "fine");
     CHECK(TensorFile{folder.path() / "fine"}.find("fc.weight")->type == TensorType::f64);
-    Model<Network<5>, double> same{Seed{4}};
+    Model<Tiny<5>, double> same{Seed{4}};
     load(same, folder.path() / "fine");
     CHECK(same == fine);
     Net coarse{Seed{4}};
@@ -190,7 +179,7 @@ TEST_CASE("weights: fine-tuning loads all but what a pattern names, for another 
     const TemporaryFolder folder;
     const auto path = folder.path() / "model";
     save(trained(), path);
-    Model<Network<2>> model{Seed{2}};
+    Model<Tiny<2>> model{Seed{2}};
     const auto head = model.parameter("fc.weight");
     CHECK(message_of<FormatError>([&] {
               load(model, path);

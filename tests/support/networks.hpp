@@ -58,4 +58,18 @@ struct SmallResNet {
     RESNET_MEMBERS(conv1, bn1, block1, block2, fc)
 };
 
+/// A smaller network still, for files: that of check_with_python.py.
+template <int Classes>
+struct Tiny {
+    static constexpr Extent image{8, 8};
+    static constexpr int classes = Classes;
+
+    Conv2d<3, 4, k3, 2> conv1;
+    BatchNorm2d<4> bn1;
+    Linear<4, Classes> fc;
+
+    constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(relu(bn1(conv1(x))))); }
+    RESNET_MEMBERS(conv1, bn1, fc)
+};
+
 }  // namespace tests
