@@ -91,7 +91,7 @@ void add(const std::string& map) {
                 const resnet::ConvolutionShape shape{
                     C, C, {3, 3, Stride, 1}, {Size, Size}, {(Size - 1) / Stride + 1, (Size - 1) / Stride + 1}};
                 const bool is_winograd =
-                    choose(resnet::Direction::forward, shape, choice) == resnet::ConvolutionKernel::winograd;
+                    choose(shape, choice) == resnet::ConvolutionKernel::winograd;
                 if (is_winograd != (name == "winograd")) continue;
                 benchmark::RegisterBenchmark(
                     (std::string{name_of(isa)} + "/" + map + "/" + std::string{name_of(kind)} + "/" + name).c_str(),

@@ -109,8 +109,10 @@ void check_exact(const Case& c, const SevenLoops& loops, const PlanOptions& plan
     CHECK(inference.stray_writes() == 0);
 }
 
-/// The largest error in units of (terms of a sum) x epsilon x (largest product). A tile's transforms add and subtract 36
-/// numbers of several times the size; the largest errors that were seen are 1.1 units.
+/// The largest error in units of (terms of a sum) x epsilon x (largest product). A tile's transforms add and subtract tens
+/// of numbers of several times the size: the largest errors that were seen are 2.6 units for maps of one 5x5 tile, whose
+/// points lie furthest apart, and 1.1 for the others.
+constexpr double bar_of(const ConvolutionShape& shape) { return shape.output == Extent{5, 5} ? 4 : 2; }
 template <class Scalar>
 double error_units(const std::vector<Scalar>& found, const std::vector<int>& expected, Index terms) {
     REQUIRE(found.size() == expected.size());
@@ -124,10 +126,22 @@ double error_units(const std::vector<Scalar>& found, const std::vector<int>& exp
     return worst;
 }
 
+/// |found - expected| / |expected|, lengths of the whole.
+template <class Scalar>
+double relative_error(const std::vector<Scalar>& found, const std::vector<int>& expected) {
+    double error = 0, length = 0;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        error += std::pow(static_cast<double>(found[i]) - expected[i], 2);
+        length += std::pow(expected[i], 2);
+    }
+    return std::sqrt(error / length);
+}
+
 /// Winograd's transforms round: its sums are compared with a computed bar.
 template <class Scalar>
 void check_winograd(const Case& c, const SevenLoops& loops, const PlanOptions& plan) {
     INFO(describe(c, plan));
+    const double bar = bar_of(c.shape);
     OneConvolution<Scalar> training{c.shape, c.images, plan, {}};
     for (const StepKind kind :
          {StepKind::convolution, StepKind::convolution_grad_input, StepKind::convolution_grad_weight})
@@ -137,16 +151,18 @@ void check_winograd(const Case& c, const SevenLoops& loops, const PlanOptions& p
     std::vector<int> expected = loops.output;
     for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += loops.bias[i % out];
     std::vector<double> moments;
-    CHECK(error_units(training.forward(loops.input, {}, &moments), expected, 9 * c.shape.in) < 2);
+    const std::vector<Scalar> output = training.forward(loops.input, {}, &moments);
+    CHECK(error_units(output, expected, 9 * c.shape.in) < bar);
+    CHECK(relative_error(output, expected) < 30 * static_cast<double>(std::numeric_limits<Scalar>::epsilon()));
     double mean = 0;
     for (std::size_t i = 0; i < expected.size(); i += out)
         mean += expected[i] * static_cast<double>(out) / static_cast<double>(expected.size());
     CHECK(std::abs(moments[0] - mean) < 1e-4);
-    CHECK(error_units(training.grad_input(loops.grad_output, {}), loops.grad_input, 9 * c.shape.out) < 2);
+    CHECK(error_units(training.grad_input(loops.grad_output, {}), loops.grad_input, 9 * c.shape.out) < bar);
     expected = loops.grad_weight;
     expected.insert(expected.end(), loops.grad_bias.begin(), loops.grad_bias.end());
     CHECK(error_units(training.grad_weight(loops.input, loops.grad_output, 0), expected,
-                      c.images * c.shape.output.area()) < 2);
+                      c.images * c.shape.output.area()) < bar);
     CHECK(training.stray_writes() == 0);
 
     OneConvolution<Scalar> adding{c.shape, c.images, plan, {.bias = false, .add = true}};
@@ -154,11 +170,11 @@ void check_winograd(const Case& c, const SevenLoops& loops, const PlanOptions& p
     expected = loops.grad_input;
     for (int& x : expected) x += 7;
     CHECK(error_units(adding.grad_input(loops.grad_output, std::vector<int>(expected.size(), 7)), expected,
-                      9 * c.shape.out) < 2);
+                      9 * c.shape.out) < bar);
     expected = loops.grad_weight;
     for (int& x : expected) x += 5;
     CHECK(error_units(adding.grad_weight(loops.input, loops.grad_output, 5), expected,
-                      c.images * c.shape.output.area()) < 2);
+                      c.images * c.shape.output.area()) < bar);
     CHECK(adding.stray_writes() == 0);
 
     OneConvolution<Scalar> inference{c.shape, c.images, plan, {.inference = true, .relu = true, .residual = true}};
@@ -167,7 +183,7 @@ void check_winograd(const Case& c, const SevenLoops& loops, const PlanOptions& p
     expected = loops.output;
     for (std::size_t i = 0; i < expected.size(); ++i)
         expected[i] = std::max(0, expected[i] + loops.bias[i % out] + loops.grad_output[i]);
-    CHECK(error_units(inference.forward(loops.input, loops.grad_output, nullptr), expected, 9 * c.shape.in) < 2);
+    CHECK(error_units(inference.forward(loops.input, loops.grad_output, nullptr), expected, 9 * c.shape.in) < bar);
     CHECK(inference.stray_writes() == 0);
 }
 
@@ -245,6 +261,12 @@ TEST_CASE("convolution: Winograd's kernels stay within a computed bar of the sev
                           Case{tests::convolution_shape(64, 32, 3, 1, 1, {5, 7}), 5, 2},
                           Case{tests::convolution_shape(48, 80, 3, 1, 1, {10, 3}), 17, 16},
                           Case{tests::convolution_shape(112, 32, 3, 1, 1, {8, 8}), 3, 1},
+                          Case{tests::convolution_shape(64, 80, 3, 1, 1, {2, 2}), 19, 4},  // one tile
+                          Case{tests::convolution_shape(288, 320, 3, 1, 1, {2, 2}), 33, 16},
+                          Case{tests::convolution_shape(48, 64, 3, 1, 1, {3, 3}), 7, 16},
+                          Case{tests::convolution_shape(192, 176, 3, 1, 1, {3, 3}), 37, 8},
+                          Case{tests::convolution_shape(32, 112, 3, 1, 1, {5, 5}), 4, 1},
+                          Case{tests::convolution_shape(144, 128, 3, 1, 1, {5, 5}), 21, 4},
                           Case{tests::convolution_shape(160, 144, 3, 1, 1, {7, 6}), 5, 4},  // weights that keep still
                           Case{tests::convolution_shape(144, 160, 3, 1, 1, {4, 4}), 33, 2}}) {
         const SevenLoops loops{c.shape, c.images};
@@ -255,5 +277,5 @@ TEST_CASE("convolution: Winograd's kernels stay within a computed bar of the sev
             ++ran;
         }
     }
-    CHECK(ran >= 6);
+    CHECK(ran >= 12);
 }

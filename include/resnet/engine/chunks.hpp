@@ -70,12 +70,30 @@ inline WeightGradientChunks weight_gradient_chunks(const Plan& plan, const Plann
 
 // Winograd's convolutions (winograd.hpp says how they go).
 
-/// From 3 MiB of transformed weights on, reading them again for each group of rows costs more than keeping them still.
-constexpr bool winograd_keeps_weights_still(int in, int out) { return Index{36} * in * out * 4 > (Index{3} << 20); }
-/// Rows (tile, image) whose transforms fill about half of a 1 MiB second-level cache.
-constexpr Index winograd_group_rows(int in, int out) {
-    return std::max<Index>(8, (Index{1} << 17) / (36 * (in + out) / 2) / 8 * 8);
-}
+/// Sizes of a Winograd convolution, and which of its two ways it goes.
+struct WinogradSizes {
+    const WinogradForm& form;
+    int in, out;
+    /// From 3 MiB of transformed weights on, reading them again for each group of rows costs more than keeping them
+    /// still; so do sums over the few rows that a block of one-tile maps has.
+    bool keeps_weights_still;
+
+    WinogradSizes(StepKind kind, const PlannedStep& step)
+        : form{winograd_forms[step.form]},
+          in{step.shape.in},
+          out{step.shape.out},
+          keeps_weights_still{weights() * 4 > (Index{3} << 20) ||
+                              (form.one_tile && kind == StepKind::convolution_grad_weight)} {}
+
+    Index weights() const { return Index{form.all_products()} * in * out; }
+    /// Rows (tile, image) whose transforms fill about half of a 1 MiB second-level cache.
+    Index group_rows() const {
+        return std::max<Index>(8, (Index{1} << 17) / (form.all_products() * (in + out) / 2) / 8 * 8);
+    }
+    /// Elements of so many transformed rows on both sides, each product's a little longer than its rows.
+    Index transformed(Index rows) const { return form.all_products() * (rows * (in + out) + 32); }
+};
+
 /// Blocks that are transformed together while the weights keep still: about 256 rows, which hide the reading of a
 /// product's weights.
 inline Index winograd_group_blocks(const Plan& plan, Index tiles) { return divide_up(256, tiles * plan.block()); }
@@ -88,13 +106,13 @@ inline Index winograd_parts(const Plan& plan, Index images) {
 inline Index winograd_needed(const Plan& plan, Index images) {
     Index needed = 0;
     for (int i = 0; i < plan.size(); ++i) {
-        if (plan[i].kernel != ConvolutionKernel::winograd ||
-            !winograd_keeps_weights_still(plan[i].shape.in, plan[i].shape.out))
-            continue;
-        const Index tiles = winograd_tiles(plan[i].shape.output).area();
+        if (plan[i].kernel != ConvolutionKernel::winograd) continue;
+        const WinogradSizes sizes{at(plan.program().steps, i).kind, plan[i]};
+        if (!sizes.keeps_weights_still) continue;
+        const Index tiles = sizes.form.tiles(plan[i].shape.output).area();
         const Index rows =
             std::min(round_up(images, plan.block()), winograd_group_blocks(plan, tiles) * plan.block()) * tiles;
-        needed = std::max(needed, 36 * (rows * (plan[i].shape.in + plan[i].shape.out) + 32));
+        needed = std::max(needed, sizes.transformed(rows));
     }
     return needed;
 }
@@ -123,10 +141,9 @@ inline Index partial_weights_needed(const Plan& plan, Index images) {
         const Step& step = at(plan.program().steps, i);
         if (step.kind == StepKind::convolution_grad_weight) {
             if (plan[i].kernel == ConvolutionKernel::winograd) {
-                const Index copies = winograd_keeps_weights_still(plan[i].shape.in, plan[i].shape.out)
-                                         ? 1
-                                         : winograd_parts(plan, images);
-                needed = std::max(needed, copies * 36 * plan[i].shape.in * plan[i].shape.out);
+                const WinogradSizes sizes{step.kind, plan[i]};
+                const Index copies = sizes.keeps_weights_still ? 1 : winograd_parts(plan, images);
+                needed = std::max(needed, copies * sizes.weights());
                 continue;
             }
             const Index parts = weight_gradient_chunks(plan, plan[i], images).parts;
@@ -159,9 +176,9 @@ Index scratch_needed(const Plan& plan) {
                 std::max(elements, im2col_rows * round_up(depth, 16) + product_depth * (im2col_rows + product_columns) +
                                        im2col_group * plan[i].shape.out + 64);
         } else if (detail::is_convolution(step.kind) && plan[i].kernel == ConvolutionKernel::winograd) {
-            const int in = plan[i].shape.in, out = plan[i].shape.out;
-            const Index rows = std::max<Index>(winograd_group_rows(in, out), plan.block());
-            if (!winograd_keeps_weights_still(in, out)) elements = std::max(elements, 36 * (rows * (in + out) + 32));
+            const WinogradSizes sizes{step.kind, plan[i]};
+            const Index rows = std::max<Index>(sizes.group_rows(), plan.block());
+            if (!sizes.keeps_weights_still) elements = std::max(elements, sizes.transformed(rows));
         } else if (step.kind == StepKind::max_pool_grad) {
             elements = std::max(elements, Index{plan.block()} * plan.tensor(step.output).channels);
         } else if (step.kind == StepKind::custom || step.kind == StepKind::custom_grad) {

@@ -99,7 +99,7 @@ void run_convolution(const Run<Scalar>& run, int index) {
     if (planned.kernel == ConvolutionKernel::winograd) {
         const detail::WinogradEpilogue<Scalar> epilogue{
             .bias = bias, .residual = step.residual, .relu = step.relu, .collects_moments = step.collects_moments};
-        return detail::WinogradConvolution<Scalar>{run, planned, input, step.output, epilogue}.run();
+        return detail::WinogradConvolution<Scalar>{run, step.kind, planned, input, step.output, epilogue}.run();
     }
     if (planned.kernel == ConvolutionKernel::direct) {
         ConvolutionJob<Scalar> job{.in = planned.shape.in, .out = planned.shape.out, .bias = bias, .relu = step.relu};
@@ -128,7 +128,7 @@ void run_convolution_grad_input(const Run<Scalar>& run, int index) {
     const bool add = step.writes[0] == Write::add;
     if (planned.kernel == ConvolutionKernel::winograd)
         return detail::WinogradConvolution<Scalar>{
-            run, planned, step.grad_output, step.grad_inputs[0], {.accumulate = add}}
+            run, step.kind, planned, step.grad_output, step.grad_inputs[0], {.accumulate = add}}
             .run();
     if (planned.kernel == ConvolutionKernel::direct) {
         ConvolutionJob<Scalar> job{.in = planned.shape.out, .out = planned.shape.in, .accumulate = add};

@@ -18,13 +18,13 @@ namespace detail {
 
 inline constexpr int pack_strip = 16;             // channels that are turned together: one cache line of floats
 inline constexpr int winograd_pack_columns = 64;  // output channels of a turned strip at a time
-inline constexpr Index winograd_pack_scratch = Index{36} * pack_strip * winograd_pack_columns;
+inline constexpr Index winograd_pack_scratch = Index{most_winograd_products} * pack_strip * winograd_pack_columns;
 
 /// One convolution's packing: sizes, panels of the channels that the step writes, master weights, destination.
 template <class Scalar>
 struct Packing {
     const Kernels<Scalar>& kernels;
-    const ConvolutionShape& shape;
+    const PlannedStep& step;
     Panels panels;
     const Scalar* weight;  // [tap][In][Out]
     Scalar* pack;
@@ -36,12 +36,14 @@ struct Packing {
         return panels[p];
     }
     Index width(const Panels::Panel& panel) const { return Index{panel.vectors} * panels.lanes; }
+    int products() const { return winograd_forms[step.form].all_products(); }
+    const WinogradKernels<Scalar>& winograd() const { return kernels.winograd[step.form]; }
 };
 
 /// One tap of a direct forward pack; `position` is its index among the `live` taps.
 template <class Scalar>
 void pack_tap(const Packing<Scalar>& to, int tap, Index position, Index live) {
-    const Index in = to.shape.in, out = to.shape.out;
+    const Index in = to.step.shape.in, out = to.step.shape.out;
     for (int p = 0; p < to.panels.count(); ++p) {
         const Panels::Panel panel = to.panels[p];
         const Index width = to.width(panel);
@@ -57,7 +59,7 @@ void pack_tap(const Packing<Scalar>& to, int tap, Index position, Index live) {
 /// One tap of a direct pack for the gradient of the input, whose output channels are the layer's input channels.
 template <class Scalar>
 void pack_turned_tap(const Packing<Scalar>& to, int tap, Index position, Index live) {
-    const Index in = to.shape.in, out = to.shape.out;
+    const Index in = to.step.shape.in, out = to.step.shape.out;
     for (int p = 0; p < to.panels.count(); ++p) {
         const Panels::Panel panel = to.panels[p];
         const Index width = to.width(panel);
@@ -77,15 +79,16 @@ void pack_turned_tap(const Packing<Scalar>& to, int tap, Index position, Index l
 /// Winograd's transformed weights of one strip of input channels.
 template <class Scalar>
 void pack_winograd_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) {
-    const Index in = to.shape.in, out = to.shape.out;
+    const Index in = to.step.shape.in, out = to.step.shape.out;
+    const int products = to.products();
     for (Index i = Index{strip} * pack_strip; i < std::min(Index{strip + 1} * pack_strip, in); ++i)
         for (int p = 0; p < to.panels.count(); ++p) {
             const Panels::Panel panel = to.panels[p];
             const Index width = to.width(panel);
             const Scalar* taps[9];
             for (int t = 0; t < 9; ++t) taps[t] = to.weight + (Index{t} * in + i) * out + panel.first;
-            to.kernels.winograd_weight(taps, width, scratch, width);
-            for (int product = 0; product < 36; ++product)
+            to.winograd().weight(taps, width, scratch, width);
+            for (int product = 0; product < products; ++product)
                 std::copy_n(scratch + product * width, width,
                             to.pack + product * in * out + panel.first * in + i * width);
         }
@@ -94,22 +97,24 @@ void pack_winograd_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) 
 /// The same for the gradient of the input: kernel turned by half a turn, channels exchanged.
 template <class Scalar>
 void pack_winograd_turned_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) {
-    const Index in = to.shape.in, out = to.shape.out, first_in = Index{strip} * pack_strip;
+    const Index in = to.step.shape.in, out = to.step.shape.out, first_in = Index{strip} * pack_strip;
+    const int products = to.products();
     for (Index first = 0; first < out; first += winograd_pack_columns) {
         const Index columns = std::min<Index>(winograd_pack_columns, out - first);
         for (Index i = 0; i < pack_strip; ++i) {
             const Scalar* taps[9];
             for (int t = 0; t < 9; ++t) taps[t] = to.weight + (Index{8 - t} * in + first_in + i) * out + first;
-            to.kernels.winograd_weight(taps, columns, scratch + i * 36 * columns, columns);
+            to.winograd().weight(taps, columns, scratch + i * products * columns, columns);
         }
-        for (int product = 0; product < 36; ++product) {
+        for (int product = 0; product < products; ++product) {
             for (Index i = 0; i < pack_strip;) {  // a strip may lie in several narrow panels
                 const Panels::Panel panel = to.panel_of(static_cast<int>(first_in + i));
                 const Index width = to.width(panel), last = std::min<Index>(pack_strip, panel.first + width - first_in);
                 Scalar* rows =
                     to.pack + product * in * out + panel.first * out + first * width + (first_in - panel.first);
                 for (Index o = 0; o < columns; ++o)
-                    for (Index j = i; j < last; ++j) rows[o * width + j] = scratch[(j * 36 + product) * columns + o];
+                    for (Index j = i; j < last; ++j)
+                        rows[o * width + j] = scratch[(j * products + product) * columns + o];
                 i = last;
             }
         }
@@ -173,8 +178,7 @@ private:
             const Task& task = tasks_[static_cast<std::size_t>(chunk)];
             const PlannedStep& step = plan_[task.step];
             const bool forward = resnet::at(plan_.program().steps, task.step).kind == StepKind::convolution;
-            const detail::Packing<Scalar> to{kernels_, step.shape,
-                                             kernels_.panels(forward ? step.shape.out : step.shape.in),
+            const detail::Packing<Scalar> to{kernels_, step, kernels_.panels(forward ? step.shape.out : step.shape.in),
                                              weight_of(task.step), buffer_.data() + step.pack};
             Scalar* scratch = scratch_.data() + slot * detail::winograd_pack_scratch;
             if (step.kernel == ConvolutionKernel::winograd) {

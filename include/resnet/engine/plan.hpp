@@ -22,6 +22,7 @@ namespace resnet::inline v0 {
 struct PlannedStep {
     ConvolutionShape shape{};  // convolutions, forward and backward
     ConvolutionKernel kernel = ConvolutionKernel::direct;
+    std::size_t form = 0;                // winograd: of winograd_forms
     GatherTable table;                   // direct forward and grad_input
     std::vector<TapRuns> tap_runs;       // direct grad_weight
     Index pack = -1, pack_elements = 0;  // packed weights: offset in the pack buffer
@@ -70,11 +71,6 @@ private:
 
 namespace detail {
 
-constexpr Direction direction_of(StepKind kind) {
-    return kind == StepKind::convolution              ? Direction::forward
-           : kind == StepKind::convolution_grad_input ? Direction::grad_input
-                                                      : Direction::grad_weight;
-}
 constexpr bool is_convolution(StepKind kind) {
     return kind == StepKind::convolution || kind == StepKind::convolution_grad_input ||
            kind == StepKind::convolution_grad_weight;
@@ -87,7 +83,7 @@ inline int default_block(const Graph& graph) {
     for (const Node& node : graph.nodes)
         if (node.op == Op::conv2d) narrowest = std::min(narrowest, node.extent.width);
     int block = 4;
-    while (block < 16 && block * narrowest < 32) block *= 2;
+    while (block < 32 && block * narrowest < 32) block *= 2;
     return block;
 }
 
@@ -108,18 +104,18 @@ inline Plan::Plan(Graph graph, Program program, const PlanOptions& options, Pane
 
 inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panels panels) {
     planned.shape = graph_.convolution(at(graph_.nodes, step.node));
-    const Direction direction = detail::direction_of(step.kind);
-    planned.kernel = choose(direction, planned.shape, options_.choice);
+    planned.kernel = choose(planned.shape, options_.choice);
+    planned.form = winograd_form(planned.shape.output);
     const auto reserve = [&](Index elements) {
         const Index offset = packs_;
         packs_ += round_up(elements, 16);
         return offset;
     };
-    if (direction == Direction::grad_weight) {
+    if (step.kind == StepKind::convolution_grad_weight) {
         if (planned.kernel == ConvolutionKernel::direct) planned.tap_runs = weight_gradient_runs(planned.shape);
         return;
     }
-    const bool forward = direction == Direction::forward;
+    const bool forward = step.kind == StepKind::convolution;
     panels.channels = forward ? planned.shape.out : planned.shape.in;
     if (planned.kernel == ConvolutionKernel::direct) {
         planned.table = gather_table(planned.shape, forward);
@@ -127,7 +123,8 @@ inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panel
                                 (forward ? planned.shape.in : planned.shape.out) * panels.padded();
         planned.pack = reserve(planned.pack_elements);
     } else if (planned.kernel == ConvolutionKernel::winograd) {
-        planned.pack_elements = Index{36} * planned.shape.in * planned.shape.out;
+        planned.pack_elements =
+            Index{winograd_forms[planned.form].all_products()} * planned.shape.in * planned.shape.out;
         planned.pack = reserve(planned.pack_elements);
     } else if (program_.mode == Mode::inference) {
         planned.pack_elements = planned.shape.weights();  // folded, in the master's order
@@ -189,12 +186,12 @@ inline std::string Plan::print() const {
         const Tensor& out = tensor(step.output);
         line += text(" ", out.extent.height, "x", out.extent.width, "x", out.channels);
         if (detail::is_convolution(step.kind)) {
-            const Direction direction = detail::direction_of(step.kind);
             line += text(", ", live_macs(planned.shape), " live of ", macs(planned.shape), " macs, ",
                          planned.pack_elements, " packed weights, ");
-            for (const ConvolutionCandidate& candidate : convolution_candidates(direction)) {
+            for (const ConvolutionCandidate& candidate : convolution_candidates) {
                 if (candidate.kernel == planned.kernel) {
-                    line += candidate.name;
+                    line += planned.kernel == ConvolutionKernel::winograd ? winograd_forms[planned.form].name
+                                                                          : candidate.name;
                     break;
                 }
                 line += text("(not ", candidate.name, ": ", candidate.decline(planned.shape, options_.choice), ") ");

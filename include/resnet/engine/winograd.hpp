@@ -1,8 +1,8 @@
-// Convolutions by Winograd's F(4x4, 3x3): which tiles, in what order, where the transforms lie. The transforms are
-// kernels/winograd.inl.
+// Winograd's convolutions: which tiles, in what order, where the transforms lie. The forms and their transforms are
+// graph/winograd_form.hpp and kernels/winograd.inl.
 //
-// A row of a product is one tile of one image. Small weights (up to 128x128 channels) go through tile groups that fit a
-// worker's second-level cache: transform, 36 products, transform back, all by one worker. Larger weights stay still
+// A row of a product is one tile of one image. Small weights go through tile groups that fit a worker's second-level
+// cache: transform, multiply, transform back, all by one worker. Larger weights stay still
 // instead: a group of blocks is transformed, then each product (or part of its output channels) is multiplied for all
 // of the group's rows, then transformed back.
 #pragma once
@@ -15,8 +15,6 @@
 namespace resnet::inline v0 {
 
 namespace detail {
-
-inline constexpr int winograd_products = 36;
 
 /// Rows of transformed tiles: row r, product p lies at data + p * stride + r * channels.
 template <class Scalar>
@@ -32,32 +30,42 @@ constexpr Index winograd_stride(Index rows, int channels) { return rows * channe
 template <class Scalar>
 class WinogradMap {
 public:
-    WinogradMap(Scalar* data, Extent extent, int images, int channels, const Scalar* zeros)
-        : data_{data},
+    WinogradMap(const WinogradForm& form, Scalar* data, Extent extent, int images, int channels, const Scalar* zeros)
+        : form_{&form},
+          data_{data},
           zeros_{zeros},
           extent_{extent},
-          tiles_{winograd_tiles(extent)},
+          tiles_{form.tiles(extent)},
           images_{images},
           channels_{channels} {}
 
     Index tiles() const { return tiles_.area(); }
     Index row_length() const { return Index{images_} * channels_; }
 
-    /// The size x size positions from (4 tile row + shift, 4 tile column + shift) on; `outside` stands for those beyond
-    /// the map.
+    /// Where a tile's outputs lie; `outside` stands for positions beyond the map.
+    template <class Pointer>
+    void outputs(Index tile, Pointer outside, Pointer* rows) const {
+        positions(tile, form_->outputs, 0, outside, rows);
+    }
+    /// Where a tile's inputs lie.
+    void inputs(Index tile, Scalar** rows) const {
+        positions(tile, form_->inputs(), form_->one_tile ? 0 : -1, zeros_, rows);
+    }
+    const Scalar* zeros() const { return zeros_; }
+
+private:
     template <class Pointer>
     void positions(Index tile, int size, int shift, Pointer outside, Pointer* rows) const {
-        const int y0 = static_cast<int>(tile / tiles_.width) * 4 + shift,
-                  x0 = static_cast<int>(tile % tiles_.width) * 4 + shift;
+        const int y0 = static_cast<int>(tile / tiles_.width) * form_->outputs + shift,
+                  x0 = static_cast<int>(tile % tiles_.width) * form_->outputs + shift;
         for (int y = y0; y < y0 + size; ++y)
             for (int x = x0; x < x0 + size; ++x) {
                 const bool inside = y >= 0 && y < extent_.height && x >= 0 && x < extent_.width;
                 *rows++ = inside ? data_ + (Index{y} * extent_.width + x) * row_length() : outside;
             }
     }
-    const Scalar* zeros() const { return zeros_; }
 
-private:
+    const WinogradForm* form_;
     Scalar* data_;
     const Scalar* zeros_;
     Extent extent_, tiles_;
@@ -71,21 +79,22 @@ Index winograd_row(const Run<Scalar>& run, Index tiles, Index block, Index tile)
 }
 
 template <class Scalar>
-void winograd_transform_input(const Run<Scalar>& run, const WinogradMap<const Scalar>& map, Index first_tile,
-                              Index last_tile, int images, Index row, const WinogradRows<Scalar>& v) {
-    const Scalar* rows[36];
+void winograd_transform_input(const WinogradKernels<Scalar>& kernels, const WinogradMap<const Scalar>& map,
+                              Index first_tile, Index last_tile, int images, Index row, const WinogradRows<Scalar>& v) {
+    const Scalar* rows[most_winograd_products];
     for (Index tile = first_tile; tile < last_tile; ++tile, row += images) {
-        map.positions(tile, 6, -1, map.zeros(), rows);
-        run.kernels.winograd_input(rows, map.row_length(), v.data + row * v.channels, v.stride);
+        map.inputs(tile, rows);
+        kernels.input(rows, map.row_length(), v.data + row * v.channels, v.stride);
     }
 }
 template <class Scalar>
-void winograd_transform_grad_output(const Run<Scalar>& run, const WinogradMap<const Scalar>& map, Index first_tile,
-                                    Index last_tile, int images, Index row, const WinogradRows<Scalar>& m) {
-    const Scalar* rows[16];
+void winograd_transform_grad_output(const WinogradKernels<Scalar>& kernels, const WinogradMap<const Scalar>& map,
+                                    Index first_tile, Index last_tile, int images, Index row,
+                                    const WinogradRows<Scalar>& m) {
+    const Scalar* rows[most_winograd_outputs];
     for (Index tile = first_tile; tile < last_tile; ++tile, row += images) {
-        map.positions(tile, 4, 0, map.zeros(), rows);
-        run.kernels.winograd_grad_output(rows, map.row_length(), m.data + row * m.channels, m.stride);
+        map.outputs(tile, map.zeros(), rows);
+        kernels.grad_output(rows, map.row_length(), m.data + row * m.channels, m.stride);
     }
 }
 
@@ -101,14 +110,16 @@ struct WinogradEpilogue {
 template <class Scalar>
 class WinogradConvolution {
 public:
-    WinogradConvolution(const Run<Scalar>& run, const PlannedStep& planned, int from, int to,
+    WinogradConvolution(const Run<Scalar>& run, StepKind kind, const PlannedStep& planned, int from, int to,
                         const WinogradEpilogue<Scalar>& epilogue)
         : run_{run},
           from_{from},
           to_{to},
           in_{run.plan.tensor(from).channels},
           out_{run.plan.tensor(to).channels},
-          tiles_{winograd_tiles(run.plan.tensor(to).extent)},
+          sizes_{kind, planned},
+          kernels_{run.kernels.winograd[planned.form]},
+          tiles_{sizes_.form.tiles(run.plan.tensor(to).extent)},
           extent_{run.plan.tensor(to).extent},
           epilogue_{epilogue},
           weight_{run.packs.at(planned.pack)},
@@ -116,7 +127,7 @@ public:
           work_{run.vector_macs(planned.shape)} {}
 
     void run() const {
-        winograd_keeps_weights_still(in_, out_) ? run_stationary() : run_fused();
+        sizes_.keeps_weights_still ? run_stationary() : run_fused();
         if (epilogue_.collects_moments) merge_moments(run_, to_, run_.blocks() * bands_);
     }
 
@@ -131,7 +142,7 @@ private:
         return {block, first * tiles_.width, last * tiles_.width, chunk, run_.block_images(block)};
     }
     WinogradMap<const Scalar> input(const Band& band) const {
-        return {run_.block(from_, band.block), extent_, band.images, in_, run_.workspace.zeros()};
+        return {sizes_.form, run_.block(from_, band.block), extent_, band.images, in_, run_.workspace.zeros()};
     }
 
     void multiply(int product, Index rows, const WinogradRows<Scalar>& v, const WinogradRows<Scalar>& m,
@@ -148,27 +159,27 @@ private:
 
     void transform_output(const Band& band, Index first_tile, Index last_tile, Index row,
                           const WinogradRows<Scalar>& m) const {
-        const WinogradMap<Scalar> output{run_.block(to_, band.block), extent_, band.images, out_, nullptr};
+        const WinogradMap<Scalar> output{sizes_.form, run_.block(to_, band.block), extent_, band.images, out_, nullptr};
         WinogradOutputJob<Scalar> job{
             .stride = m.stride, .images = band.images, .channels = out_, .bias = epilogue_.bias};
         job.accumulate = epilogue_.accumulate;
         job.relu = epilogue_.relu;
         for (Index tile = first_tile; tile < last_tile; ++tile, row += band.images) {
             job.products = m.data + row * out_;
-            output.positions(tile, 4, 0, static_cast<Scalar*>(nullptr), job.output);
+            output.outputs(tile, static_cast<Scalar*>(nullptr), job.output);
             if (epilogue_.residual >= 0) {
-                const WinogradMap<const Scalar> residual{run_.block(epilogue_.residual, band.block), extent_,
-                                                         band.images, out_, nullptr};
-                residual.positions(tile, 4, 0, static_cast<const Scalar*>(nullptr), job.residual);
+                const WinogradMap<const Scalar> residual{
+                    sizes_.form, run_.block(epilogue_.residual, band.block), extent_, band.images, out_, nullptr};
+                residual.outputs(tile, static_cast<const Scalar*>(nullptr), job.residual);
             }
-            run_.kernels.winograd_output(job);
+            kernels_.output(job);
         }
     }
 
     void collect(const Band& band) const {
         if (!epilogue_.collects_moments) return;
-        const Index first = band.first_tile / tiles_.width * 4,
-                    last = std::min<Index>(band.last_tile / tiles_.width * 4, extent_.height);
+        const Index first = band.first_tile / tiles_.width * sizes_.form.outputs,
+                    last = std::min<Index>(band.last_tile / tiles_.width * sizes_.form.outputs, extent_.height);
         const Index rows = (last - first) * extent_.width * band.images;
         const MomentsChunk part = moments_chunk(run_, to_, band.index);
         run_.kernels.channel_moments(run_.block(to_, band.block) + first * extent_.width * band.images * out_, rows,
@@ -180,14 +191,16 @@ private:
         const int panels = run_.kernels.panels(out_).count();
         run_.for_each_chunk(run_.blocks() * bands_, work_, [&](Index chunk, int slot) {
             const Band b = band(chunk);
-            const Index group = std::max<Index>(1, winograd_group_rows(in_, out_) / b.images), rows = group * b.images;
+            const Index group = std::max<Index>(1, sizes_.group_rows() / b.images), rows = group * b.images;
             const WinogradRows<Scalar> v{reinterpret_cast<Scalar*>(run_.workspace.scratch(slot)),
                                          winograd_stride(rows, in_), in_};
-            const WinogradRows<Scalar> m{v.data + winograd_products * v.stride, winograd_stride(rows, out_), out_};
+            const WinogradRows<Scalar> m{v.data + sizes_.form.all_products() * v.stride, winograd_stride(rows, out_),
+                                         out_};
             for (Index first = b.first_tile; first < b.last_tile; first += group) {
                 const Index last = std::min(first + group, b.last_tile);
-                winograd_transform_input(run_, input(b), first, last, b.images, 0, v);
-                for (int p = 0; p < winograd_products; ++p) multiply(p, (last - first) * b.images, v, m, 0, panels);
+                winograd_transform_input(kernels_, input(b), first, last, b.images, 0, v);
+                for (int p = 0; p < sizes_.form.all_products(); ++p)
+                    multiply(p, (last - first) * b.images, v, m, 0, panels);
                 transform_output(b, first, last, 0, m);
             }
             collect(b);
@@ -201,13 +214,14 @@ private:
             const Index last = std::min(first + group, run_.blocks()), origin = winograd_row(run_, tiles, first, 0);
             const Index rows = std::min(last * run_.plan.block(), run_.images()) * tiles - origin;
             const WinogradRows<Scalar> v{run_.workspace.winograd(), winograd_stride(rows, in_), in_};
-            const WinogradRows<Scalar> m{v.data + winograd_products * v.stride, winograd_stride(rows, out_), out_};
+            const WinogradRows<Scalar> m{v.data + sizes_.form.all_products() * v.stride, winograd_stride(rows, out_),
+                                         out_};
             run_.for_each_chunk((last - first) * bands_, work_, [&](Index chunk, int) {
                 const Band b = band(first * bands_ + chunk);
-                winograd_transform_input(run_, input(b), b.first_tile, b.last_tile, b.images,
+                winograd_transform_input(kernels_, input(b), b.first_tile, b.last_tile, b.images,
                                          winograd_row(run_, tiles, b.block, b.first_tile) - origin, v);
             });
-            run_.for_each_chunk(winograd_products * panel_groups, work_, [&](Index chunk, int) {
+            run_.for_each_chunk(sizes_.form.all_products() * panel_groups, work_, [&](Index chunk, int) {
                 const int p = static_cast<int>(chunk) / panel_groups, g = static_cast<int>(chunk) % panel_groups;
                 multiply(p, rows, v, m, panels * g / panel_groups, panels * (g + 1) / panel_groups);
             });
@@ -222,6 +236,8 @@ private:
 
     const Run<Scalar>& run_;
     int from_, to_, in_, out_;
+    WinogradSizes sizes_;
+    const WinogradKernels<Scalar>& kernels_;
     Extent tiles_, extent_;
     WinogradEpilogue<Scalar> epilogue_;
     const Scalar* weight_;
@@ -240,27 +256,33 @@ public:
           in_{run.plan.tensor(input_).channels},
           out_{run.plan.tensor(grad_output_).channels},
           extent_{run.plan.tensor(input_).extent},
-          tiles_{winograd_tiles(extent_).area()},
+          sizes_{step.kind, planned},
+          kernels_{run.kernels.winograd[planned.form]},
+          tiles_{sizes_.form.tiles(extent_).area()},
           work_{run.vector_macs(planned.shape)} {}
 
     void run(Scalar* grad_weight, bool add) const {
-        const Index elements = Index{in_} * out_ * winograd_products;
+        const Index elements = sizes_.weights();
         Scalar* u = run_.workspace.partial_weights();
-        if (winograd_keeps_weights_still(in_, out_)) run_stationary(u);
+        if (sizes_.keeps_weights_still) run_stationary(u);
         else run_parts(u, elements);
-        const Index parts = winograd_keeps_weights_still(in_, out_) ? 1 : winograd_parts(run_.plan, run_.images());
+        const Index parts = sizes_.keeps_weights_still ? 1 : winograd_parts(run_.plan, run_.images());
         run_.for_each_chunk(in_, work_, [&](Index i, int) {
-            for (int p = 0; p < winograd_products; ++p)
+            for (int p = 0; p < sizes_.form.all_products(); ++p)
                 sum_tree(u, parts, elements, (Index{p} * in_ + i) * out_, (Index{p} * in_ + i + 1) * out_);
             Scalar* taps[9];
             for (int t = 0; t < 9; ++t) taps[t] = grad_weight + (Index{t} * in_ + i) * out_;
-            run_.kernels.winograd_grad_weight(u + i * out_, Index{in_} * out_, out_, taps, add);
+            kernels_.grad_weight(u + i * out_, Index{in_} * out_, out_, taps, add);
         });
     }
 
 private:
     WinogradMap<const Scalar> map(int tensor, Index block) const {
-        return {run_.block(tensor, block), extent_, run_.block_images(block), run_.plan.tensor(tensor).channels,
+        return {sizes_.form,
+                run_.block(tensor, block),
+                extent_,
+                run_.block_images(block),
+                run_.plan.tensor(tensor).channels,
                 run_.workspace.zeros()};
     }
     void multiply(int product, Index rows, const WinogradRows<Scalar>& v, const WinogradRows<Scalar>& m, int first_in,
@@ -288,15 +310,16 @@ private:
             bool add = false;
             for (Index block = run_.blocks() * part / parts; block < run_.blocks() * (part + 1) / parts; ++block) {
                 const int images = run_.block_images(block);
-                const Index group = std::max<Index>(1, winograd_group_rows(in_, out_) / images), rows = group * images;
+                const Index group = std::max<Index>(1, sizes_.group_rows() / images), rows = group * images;
                 const WinogradRows<Scalar> v{reinterpret_cast<Scalar*>(run_.workspace.scratch(slot)),
                                              winograd_stride(rows, in_), in_};
-                const WinogradRows<Scalar> m{v.data + winograd_products * v.stride, winograd_stride(rows, out_), out_};
+                const WinogradRows<Scalar> m{v.data + sizes_.form.all_products() * v.stride,
+                                             winograd_stride(rows, out_), out_};
                 for (Index first = 0; first < tiles_; first += group) {
                     const Index last = std::min(first + group, tiles_);
-                    winograd_transform_input(run_, map(input_, block), first, last, images, 0, v);
-                    winograd_transform_grad_output(run_, map(grad_output_, block), first, last, images, 0, m);
-                    for (int p = 0; p < winograd_products; ++p)
+                    winograd_transform_input(kernels_, map(input_, block), first, last, images, 0, v);
+                    winograd_transform_grad_output(kernels_, map(grad_output_, block), first, last, images, 0, m);
+                    for (int p = 0; p < sizes_.form.all_products(); ++p)
                         multiply(p, (last - first) * images, v, m, 0, in_, u + part * elements, add);
                     add = true;
                 }
@@ -311,14 +334,15 @@ private:
             const Index last = std::min(first + group, run_.blocks()), origin = winograd_row(run_, tiles_, first, 0);
             const Index rows = std::min(last * run_.plan.block(), run_.images()) * tiles_ - origin;
             const WinogradRows<Scalar> v{run_.workspace.winograd(), winograd_stride(rows, in_), in_};
-            const WinogradRows<Scalar> m{v.data + winograd_products * v.stride, winograd_stride(rows, out_), out_};
+            const WinogradRows<Scalar> m{v.data + sizes_.form.all_products() * v.stride, winograd_stride(rows, out_),
+                                         out_};
             run_.for_each_chunk(last - first, work_, [&](Index chunk, int) {
                 const Index block = first + chunk, row = winograd_row(run_, tiles_, block, 0) - origin;
-                winograd_transform_input(run_, map(input_, block), 0, tiles_, run_.block_images(block), row, v);
-                winograd_transform_grad_output(run_, map(grad_output_, block), 0, tiles_, run_.block_images(block), row,
-                                               m);
+                winograd_transform_input(kernels_, map(input_, block), 0, tiles_, run_.block_images(block), row, v);
+                winograd_transform_grad_output(kernels_, map(grad_output_, block), 0, tiles_, run_.block_images(block),
+                                               row, m);
             });
-            run_.for_each_chunk(winograd_products * in_groups, work_, [&](Index chunk, int) {
+            run_.for_each_chunk(sizes_.form.all_products() * in_groups, work_, [&](Index chunk, int) {
                 const int p = static_cast<int>(chunk) / in_groups, g = static_cast<int>(chunk) % in_groups;
                 multiply(p, rows, v, m, in_ * g / in_groups, in_ * (g + 1) / in_groups, u, first > 0);
             });
@@ -328,6 +352,8 @@ private:
     const Run<Scalar>& run_;
     int input_, grad_output_, in_, out_;
     Extent extent_;
+    WinogradSizes sizes_;
+    const WinogradKernels<Scalar>& kernels_;
     Index tiles_, work_;
 };
 

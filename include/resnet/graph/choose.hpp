@@ -1,4 +1,4 @@
-// Which kernel computes a convolution: one ordered list a direction. The first entry that does not decline is taken;
+// Which kernel computes a convolution: one ordered list. The first entry that does not decline is taken;
 // the last takes everything.
 #pragma once
 
@@ -7,10 +7,9 @@
 #include <string_view>
 
 #include <resnet/graph/graph.hpp>
+#include <resnet/graph/winograd_form.hpp>
 
 namespace resnet::inline v0 {
-
-enum class Direction : std::uint8_t { forward, grad_input, grad_weight };
 
 enum class ConvolutionKernel : std::uint8_t { winograd, direct, im2col };
 
@@ -28,9 +27,6 @@ struct ConvolutionCandidate {
     std::string_view (*decline)(const ConvolutionShape&, const ChoiceOptions&);
 };
 
-/// Tiles of 4x4 outputs that cover a map.
-constexpr Extent winograd_tiles(Extent output) { return {(output.height + 3) / 4, (output.width + 3) / 4}; }
-
 namespace detail {
 constexpr std::string_view decline_winograd(const ConvolutionShape& shape, const ChoiceOptions& options) {
     if (!options.allow_winograd) return "turned off by an option";
@@ -38,11 +34,12 @@ constexpr std::string_view decline_winograd(const ConvolutionShape& shape, const
     if (shape.in % 16 != 0 || shape.out % 16 != 0 || shape.in < 32 || shape.out < 32)
         return "channels are not a multiple of 16, from 32 on";
     if (shape.in > 512 || shape.out > 512) return "more than 512 channels";
-    const Index tiles = winograd_tiles(shape.output).area();
-    // A tile costs 36 products whatever of it lies outside the map, and transforms about half as much again: 4x4 maps are
-    // faster so, and 3x3 maps (36 products for 49) lose in the gradient of the weights what the others gain.
-    if (tiles * 36 * 3 >= live_pairs(shape) * 2) return "live taps of this map cost less than whole tiles";
-    if (tiles * options.images < 4) return "too few tiles to pay for four times the weights";
+    const WinogradForm& form = winograd_forms[winograd_form(shape.output)];
+    const Index tiles = form.tiles(shape.output).area();
+    // A tile costs its products whatever of it lies outside the map, and transforms about half as much again.
+    if (tiles * form.all_products() * 3 >= live_pairs(shape) * 2)
+        return "live taps of this map cost less than whole tiles";
+    if (tiles * options.images < 4) return "too few tiles to pay for several times the weights";
     return {};
 }
 constexpr std::string_view decline_direct(const ConvolutionShape& shape, const ChoiceOptions& options) {
@@ -53,20 +50,17 @@ constexpr std::string_view decline_direct(const ConvolutionShape& shape, const C
     return {};
 }
 constexpr std::string_view decline_nothing(const ConvolutionShape&, const ChoiceOptions&) { return {}; }
-
-inline constexpr std::array convolution_candidates{
-    ConvolutionCandidate{ConvolutionKernel::winograd, "Winograd F(4x4, 3x3)", &decline_winograd},
-    ConvolutionCandidate{ConvolutionKernel::direct, "direct, live taps", &decline_direct},
-    ConvolutionCandidate{ConvolutionKernel::im2col, "im2col + Eigen's product", &decline_nothing},
-};
 }  // namespace detail
 
-/// The candidates of a direction, in order of preference; so far all three have the same.
-constexpr const auto& convolution_candidates(Direction) { return detail::convolution_candidates; }
+/// In order of preference, for each direction alike: the gradients are sums over the same pairs.
+inline constexpr std::array convolution_candidates{
+    ConvolutionCandidate{ConvolutionKernel::winograd, "Winograd", &detail::decline_winograd},
+    ConvolutionCandidate{ConvolutionKernel::direct, "direct, live taps", &detail::decline_direct},
+    ConvolutionCandidate{ConvolutionKernel::im2col, "im2col + Eigen's product", &detail::decline_nothing},
+};
 
-constexpr ConvolutionKernel choose(Direction direction, const ConvolutionShape& shape,
-                                   const ChoiceOptions& options = {}) {
-    for (const ConvolutionCandidate& candidate : convolution_candidates(direction))
+constexpr ConvolutionKernel choose(const ConvolutionShape& shape, const ChoiceOptions& options = {}) {
+    for (const ConvolutionCandidate& candidate : convolution_candidates)
         if (candidate.decline(shape, options).empty()) return candidate.kernel;
     return ConvolutionKernel::im2col;
 }

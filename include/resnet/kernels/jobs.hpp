@@ -6,6 +6,7 @@
 #pragma once
 
 #include <resnet/core/extent.hpp>
+#include <resnet/graph/winograd_form.hpp>
 #include <resnet/kernels/gather.hpp>
 
 namespace resnet::inline v0 {
@@ -74,16 +75,16 @@ struct WeightGradientJob {
     bool accumulate = false;
 };
 
-/// The last step of a Winograd tile: 36 products, `stride` apart, to 4x4 outputs of b images.
+/// The last step of a Winograd tile: its products, `stride` apart, to its outputs of b images.
 template <class Scalar>
 struct WinogradOutputJob {
-    const Scalar* products = nullptr;  // [36] x [b][C]
+    const Scalar* products = nullptr;  // [products] x [b][C]
     Index stride = 0;
     int images = 0, channels = 0;
     const Scalar* bias = nullptr;
     bool accumulate = false, relu = false;
-    Scalar* output[16] = {};  // [b][C] each, or null beyond the edge
-    const Scalar* residual[16] = {};
+    Scalar* output[most_winograd_outputs] = {};  // [b][C] each, or null beyond the edge
+    const Scalar* residual[most_winograd_outputs] = {};
 };
 
 /// output[rows][Out] = input[rows][In] * packed weights, In at most a depth block.

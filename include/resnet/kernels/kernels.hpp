@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <type_traits>
 #include <utility>
 
 #if defined(__x86_64__)
@@ -17,17 +18,24 @@
 
 namespace resnet::inline v0 {
 
+/// The transforms of one of winograd_forms. `rows` are the positions of a tile, or the 9 taps of weights, `count`
+/// numbers each; result p goes to out + p * stride.
+template <class Scalar>
+struct WinogradKernels {
+    void (*input)(const Scalar* const* rows, Index count, Scalar* out, Index stride) noexcept;
+    void (*output)(const WinogradOutputJob<Scalar>&) noexcept;
+    void (*grad_output)(const Scalar* const* rows, Index count, Scalar* out, Index stride) noexcept;
+    void (*weight)(const Scalar* const* rows, Index count, Scalar* out, Index stride) noexcept;
+    void (*grad_weight)(const Scalar* u, Index stride, Index count, Scalar* const* taps, bool add) noexcept;
+};
+
 /// One instruction set's functions, and the sizes that packed weights depend on.
 template <class Scalar>
 struct Kernels {
     int lanes, widest;  // of panels
     void (*convolution)(const ConvolutionJob<Scalar>&) noexcept;
     void (*weight_gradient)(const WeightGradientJob<Scalar>&) noexcept;
-    void (*winograd_input)(const Scalar* const* rows, Index count, Scalar* v, Index stride) noexcept;
-    void (*winograd_output)(const WinogradOutputJob<Scalar>&) noexcept;
-    void (*winograd_grad_output)(const Scalar* const* rows, Index count, Scalar* m, Index stride) noexcept;
-    void (*winograd_weight)(const Scalar* const* taps, Index count, Scalar* u, Index stride) noexcept;
-    void (*winograd_grad_weight)(const Scalar* u, Index stride, Index count, Scalar* const* taps, bool add) noexcept;
+    std::array<WinogradKernels<Scalar>, winograd_forms.size()> winograd;
     void (*matrix_product)(const MatrixProductJob<Scalar>&) noexcept;
     void (*channel_moments)(const Scalar* x, Index rows, Index stride, int channels, double* mean,
                             double* squares) noexcept;
