@@ -24,24 +24,12 @@ using resnet::Split;
 
 constexpr std::uintmax_t file_bytes = 30'730'000;
 
-/// A file of zeros (10,000 black airplanes) that takes no room on the disk.
-void write_zeros(const std::filesystem::path& path, std::uintmax_t bytes = file_bytes) {
-    write_file(path, {});
-    std::filesystem::resize_file(path, bytes);
-}
-
-void patch(const std::filesystem::path& path, std::streamoff offset, std::uint8_t value) {
-    std::fstream file{path, std::ios::binary | std::ios::in | std::ios::out};
-    file.seekp(offset);
-    file.put(static_cast<char>(value));
-}
-
 }  // namespace
 
 TEST_CASE("cifar10: the planes of a record become pixels, and its first byte the label") {
     const TemporaryFolder folder;
     const auto file = folder.path() / "test_batch.bin";
-    write_zeros(file);
+    write_zeros(file, file_bytes);
     const std::streamoff record = 9'999 * 3073;
     patch(file, record, 9);
     patch(file, record + 1 + 33, 10);         // red, y 1, x 1
@@ -63,7 +51,7 @@ TEST_CASE("cifar10: the planes of a record become pixels, and its first byte the
 TEST_CASE("cifar10: the parent of cifar-10-batches-bin does as well") {
     const TemporaryFolder folder;
     std::filesystem::create_directory(folder.path() / "cifar-10-batches-bin");
-    write_zeros(folder.path() / "cifar-10-batches-bin" / "test_batch.bin");
+    write_zeros(folder.path() / "cifar-10-batches-bin" / "test_batch.bin", file_bytes);
     CHECK(load_cifar10(folder.path(), Split::test).size() == 10'000);
 }
 
@@ -84,7 +72,7 @@ TEST_CASE("cifar10: a file that is too short or too long is refused, with its na
 TEST_CASE("cifar10: a label over 9 is refused, with its file and offset") {
     const TemporaryFolder folder;
     const auto file = folder.path() / "test_batch.bin";
-    write_zeros(file);
+    write_zeros(file, file_bytes);
     patch(file, 2 * 3073, 10);
     CHECK(message_of<FormatError>([&] { load_cifar10(folder.path(), Split::test); }) ==
           file.string() + ", byte 6146: expected a label of 0 to 9, found 10");
@@ -96,7 +84,7 @@ TEST_CASE("cifar10: a missing folder, a missing file and a folder in a file's pl
           folder.path().string() +
               ": expected test_batch.bin in it or in its cifar-10-batches-bin, found neither"
               " (the folder must hold CIFAR-10's binary version, unpacked)");
-    write_zeros(folder.path() / "data_batch_1.bin");
+    write_zeros(folder.path() / "data_batch_1.bin", file_bytes);
     const std::string content = ": expected 10000 records of 3073 bytes (a CIFAR-10 batch), found ";
     CHECK(message_of<FileError>([&] { load_cifar10(folder.path(), Split::train); }) ==
           (folder.path() / "data_batch_2.bin").string() + content + "No such file or directory");

@@ -34,6 +34,19 @@ inline void write_file(const std::filesystem::path& path, std::span<const std::u
     file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
 }
 
+/// A file of zeros that takes no room on the disk.
+inline void write_zeros(const std::filesystem::path& path, std::uintmax_t bytes) {
+    write_file(path, {});
+    std::filesystem::resize_file(path, bytes);
+}
+
+/// Changes one byte of a file.
+inline void patch(const std::filesystem::path& path, std::streamoff offset, std::uint8_t value) {
+    std::fstream file{path, std::ios::binary | std::ios::in | std::ios::out};
+    file.seekp(offset);
+    file.put(static_cast<char>(value));
+}
+
 /// The message of the E that `call` throws; empty where it throws nothing. Other exceptions pass.
 template <class E>
 std::string message_of(auto&& call) {

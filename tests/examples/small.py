@@ -3,10 +3,13 @@
 
 Those that need CIFAR-10 itself find it in CIFAR10_DIR; without it the exit status is 77."""
 import os
+import random
 import re
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 
 name, program, *others = sys.argv[1:]
 folder = os.environ.get("CIFAR10_DIR")
@@ -25,6 +28,36 @@ def accuracy(output):
     return float(re.search(r"^test accuracy: (\d+\.\d\d) %$", output, re.M)[1])
 
 
+def write_png(path, rows):
+    """RGB, 8 bits: one string of bytes a row."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", len(rows[0]) // 3, len(rows), 8, 2, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\0" + row for row in rows), 1)
+    with open(path, "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b""))
+
+
+def write_photos(out, count):
+    """The first `count` images of CIFAR-10's first batch, enlarged to sides of 160 to 400 pixels: a folder a class."""
+    draw = random.Random(1)
+    with open(os.path.join(folder, "data_batch_1.bin"), "rb") as file:
+        for i in range(count):
+            record = file.read(3073)
+            planes = [record[1 + 1024 * c : 1025 + 1024 * c] for c in range(3)]
+            height, width = draw.randint(160, 400), draw.randint(160, 400)
+            columns = [x * 32 // width for x in range(width)]
+            rows = []
+            for y in range(32):
+                pixels = [bytes(plane[32 * y + x] for plane in planes) for x in range(32)]
+                rows.append(b"".join(pixels[x] for x in columns))
+            label = os.path.join(out, f"class {record[0]}")
+            os.makedirs(label, exist_ok=True)
+            write_png(os.path.join(label, f"{i}.png"), [rows[y * 32 // height] for y in range(height)])
+
+
 if name == "custom_block":
     assert re.search(r"^loss after 60 steps: 0\.0\d+$", run(program), re.M)
 elif name == "quickstart":
@@ -38,5 +71,19 @@ elif name == "fine_tune":
         assert accuracy(output) > 70, output  # always saying "animal" gives 60
     wrong = subprocess.run([program], capture_output=True, text=True)
     assert wrong.returncode == 2 and wrong.stderr.startswith("usage: fine_tune"), wrong
+elif name == "image_folder":
+    with tempfile.TemporaryDirectory() as out:
+        photos = os.path.join(out, "photos")
+        write_photos(photos, 200)
+        with open(os.path.join(photos, "class 3", "broken.png"), "wb") as file:
+            file.write(b"no picture")
+        done = subprocess.run([program, photos], capture_output=True, text=True, cwd=out)
+        assert done.returncode == 0, done
+        assert done.stdout.startswith("200 photos of 10 classes\n"), done
+        assert float(re.search(r"^training accuracy: (\d+\.\d\d) %$", done.stdout, re.M)[1]) > 90, done
+        assert re.fullmatch(r"left out: .*broken\.png: expected .*\n", done.stderr), done
+        assert os.path.exists(os.path.join(out, "photos.safetensors"))
+    wrong = subprocess.run([program], capture_output=True, text=True)
+    assert wrong.returncode == 2 and wrong.stderr.startswith("usage: image_folder"), wrong
 else:
     sys.exit(__doc__)

@@ -1,0 +1,37 @@
+// Trains on photos of your own: a folder for each class, PNG and JPEG files of any size in it.
+// Usage: image_folder FOLDER [EPOCHS]
+#define RESNET_IMAGE_IMPLEMENTATION
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+#include <resnet/classifier.hpp>
+#include <resnet/data.hpp>
+#include <resnet/data/image_folder.hpp>
+#include <resnet/evaluate.hpp>
+#include <resnet/io/weights.hpp>
+#include <resnet/resnet18.hpp>
+#include <resnet/trainer.hpp>
+
+constexpr int most_classes = 10;  // a network's outputs are part of its type; those without a class stay unused
+
+int main(int argc, char** argv) try {
+    if (argc < 2) return std::fprintf(stderr, "usage: image_folder FOLDER [EPOCHS]\n"), 2;
+    using Net = resnet::ResNet18<most_classes>;
+    const auto photos = resnet::load_image_folder(argv[1], {.extent = Net::image, .broken = resnet::BrokenFiles::skip});
+    for (const auto& message : photos.broken) std::fprintf(stderr, "left out: %s\n", message.c_str());
+    std::printf("%td photos of %zu classes\n", photos.data.size(), photos.data.classes().size());
+
+    resnet::Model<Net> model{resnet::Seed{1}};
+    resnet::Trainer trainer{model, resnet::AdamW{.learning_rate = 1e-3f}};
+    const resnet::Loader loader{photos.data, {.batch = 32, .transforms = {resnet::random_flip()}}};
+    const auto epochs = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 40;
+    for (unsigned epoch = 0; epoch < epochs; ++epoch)
+        for (const auto& batch : loader.epoch(epoch)) trainer.step(batch.images, batch.labels);
+
+    const auto result = evaluate(resnet::Classifier{model}, photos.data.images(), photos.data.labels());
+    std::printf("training accuracy: %.2f %%\n", 100 * result.accuracy);
+    save(model, "photos.safetensors");
+} catch (const std::exception& error) {
+    return std::fprintf(stderr, "error: %s\n", error.what()), 1;
+}
