@@ -100,7 +100,7 @@ TEST_CASE("event file: its records begin with version and start and hold what wa
     CHECK(values[0].numbers<float>(2) == std::vector{1.5f});
     CHECK(values[1].numbers<float>(2) == std::vector{1e-3f});
     CHECK(events[4].integer(2) == 782);
-    CHECK(events[4].numbers<double>(1).front() >= events[0].numbers<double>(1).front());
+    CHECK(events[4].numbers<double>(1).front() > 1.7e9);  // seconds since 1970
 }
 
 TEST_CASE("event file: one that goes on starts at its first step and comes last by name") {
