@@ -47,6 +47,10 @@ TEST_CASE("evaluate: mean loss, accuracy and confusion of a labelled set, in bat
         CHECK(result.confusion == std::vector<Index>{1, 0, 0, 1, 1, 0, 0, 1, 1});
         CHECK(result.confused(2, 1) == 1);
         CHECK(result.confused(1, 0) == 1);
+        CHECK(result.said == std::vector<int>{0, 1, 1, 2, 0});
+        CHECK(result.losses[1] == doctest::Approx(std::log(std::exp(-2) + 1 + std::exp(-1))).epsilon(1e-14));
+        CHECK(worst_mistakes(result, labels, 10) == std::vector<Index>{4, 2});
+        CHECK(worst_mistakes(result, labels, 1) == std::vector<Index>{4});
     }
 }
 
@@ -54,6 +58,19 @@ TEST_CASE("evaluate: large logits do not overflow the loss") {
     const Classifier<Straight, double> classify{identity()};
     const std::vector<double> pixels{2000, 0, 0};
     CHECK(evaluate(classify, nhwc(pixels.data(), 1, {1, 1}), std::vector<int>{1}).loss == 2000);
+}
+
+TEST_CASE("evaluate: in a loop of one's own, labels that do not fit are errors and nothing is taken in") {
+    const Classifier<Straight, double> classify{identity()};
+    const std::vector<double> pixels(6, 0.0);
+    const auto logits = classify(nhwc(pixels.data(), 2, {1, 1}));
+    Evaluation evaluation;
+    CHECK_THROWS_AS(evaluation.add(logits, std::vector<int>{0}), Error);
+    CHECK_THROWS_AS(evaluation.add(logits, std::vector<int>{0, 3}), Error);
+    CHECK(evaluation.images == 0);
+    evaluation.add(logits, std::vector<int>{0, 1});
+    CHECK(evaluation.accuracy == 0.5);
+    CHECK_THROWS_AS(worst_mistakes(evaluation, std::vector<int>{0}, 1), Error);
 }
 
 TEST_CASE("evaluate: no images, labels that do not fit and a batch of none are errors") {

@@ -1,4 +1,4 @@
-// What --out keeps in its folder: `last.safetensors`, a checkpoint that --resume goes on from, and `best.safetensors`,
+// What --out keeps in its folder of the network: `last.safetensors`, a checkpoint that --resume goes on from, and `best.safetensors`,
 // the weights of the epoch with the highest test accuracy.
 #pragma once
 
@@ -41,7 +41,8 @@ struct MeanLoss {
 struct Reached {
     std::uint32_t epoch = 0;  // the one that is under way, from 0
     resnet::Index batch = 0;  // the next one of it
-    MeanLoss loss;            // of it
+    MeanLoss loss{};          // of it
+    double seconds = 0;       // of training it
     double accuracy = 0;      // after the epoch before it
     double best = -1;         // of all epochs so far
 };
@@ -89,6 +90,7 @@ public:
         return {.epoch = position.epoch,
                 .batch = position.batch,
                 .loss = {.sum = number("loss sum"), .images = static_cast<resnet::Index>(number("loss images"))},
+                .seconds = number("seconds"),
                 .accuracy = number("accuracy"),
                 .best = number("best accuracy")};
     }
@@ -100,6 +102,7 @@ public:
         notes["data"] = data_;
         notes["loss sum"] = exact(reached.loss.sum);
         notes["loss images"] = std::to_string(reached.loss.images);
+        notes["seconds"] = exact(reached.seconds);
         notes["accuracy"] = exact(reached.accuracy);
         notes["best accuracy"] = exact(reached.best);
         resnet::save_checkpoint(last_, trainer,
@@ -125,8 +128,9 @@ private:
     /// What a killed process was writing.
     void remove_leftovers(const std::filesystem::path& folder) const {
         for (const auto& entry : std::filesystem::directory_iterator{folder})
-            for (const auto& file : {last_, best_})
-                if (entry.path().string().starts_with(file.string() + ".tmp-")) std::filesystem::remove(entry.path());
+            for (const char* const file : {"last.safetensors", "best.safetensors", "metrics.csv", "report.html"})
+                if (entry.path().filename().string().starts_with(std::string{file} + ".tmp-"))
+                    std::filesystem::remove(entry.path());
     }
 
     const Options& options_;

@@ -1,5 +1,6 @@
 // Trains a residual network on CIFAR-10 and tests it, as the PyTorch tutorial does: the same network, recipe and
 // numbers. `run`, beside this file, builds it, fetches the data and passes its arguments on.
+#define RESNET_IMAGE_IMPLEMENTATION  // for the PNG files in the report
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -8,7 +9,6 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <tbb/global_control.h>
 #include <tbb/task_arena.h>
@@ -25,9 +25,10 @@
 #include "interrupt.hpp"
 #include "keep.hpp"
 #include "options.hpp"
-#include "print.hpp"
 #include "progress.hpp"
 #include "recipe.hpp"
+#include "record.hpp"
+#include "test.hpp"
 
 using resnet::Index;
 
@@ -44,31 +45,6 @@ void train(resnet::Trainer<Net>& trainer, const resnet::Loader& loader, const au
         progress.show(reached.loss.images, reached.loss.value());
         if (interrupt_signal != 0) break;
     }
-}
-
-/// The part of the test images whose largest logit is the label's; nothing where a signal comes first.
-template <class Net>
-std::optional<double> test(const resnet::Classifier<Net>& classify, const resnet::Dataset& data, const Options& options,
-                           Progress progress) {
-    Index correct = 0;
-    for (Index first = 0; first < data.size(); first += options.batch_size) {
-        const Index count = std::min(options.batch_size, data.size() - first);
-        const auto logits = classify(data.images().slice(first, count));  // [count][10]
-        const auto labels = data.labels().subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
-        std::vector<int> predictions;
-        for (Index n = 0; n < count; ++n) {
-            predictions.push_back(resnet::predicted_class(logits[n]));
-            correct += predictions.back() == labels[static_cast<std::size_t>(n)];
-        }
-        if (options.verbose && first == 0) {
-            print_matrix("logits", logits, logits.classes());
-            print_vector("pred", predictions);
-            print_vector("label", labels);
-        }
-        progress.show(first + count);
-        if (interrupt_signal != 0) return {};
-    }
-    return static_cast<double>(correct) / static_cast<double>(data.size());
 }
 
 /// Refuses before the first epoch what would fail at its last step: batch norm can't train on one image where a map has
@@ -102,14 +78,14 @@ int train_and_test(const Options& options, const Data& data) {
 
     const Keep keep{options, data};
     Reached reached = keep.begin(trainer);
+    Record record{options, data, reached.epoch, loader.batches(), learning_rate, model.summary()};
     while (std::cmp_less(reached.epoch, options.epochs)) {
         const std::string name = "epoch " + std::to_string(reached.epoch + 1) + "/" + std::to_string(options.epochs);
         const Stopwatch watch;
-        const Index images_before = reached.loss.images;
         train(trainer, loader, learning_rate, reached, Progress{name, data.train.size()});
-        const double seconds = watch.seconds();
+        reached.seconds += watch.seconds();
 
-        std::optional<double> tested;
+        std::optional<resnet::Evaluation> tested;
         if (interrupt_signal == 0) {
             const resnet::Classifier classify{model, {.batch = options.batch_size}};
             tested = test(classify, data.test, options, Progress{name + ", test", data.test.size()});
@@ -122,15 +98,19 @@ int train_and_test(const Options& options, const Data& data) {
             else std::printf("test accuracy after epoch %u: %.2f %%\n", reached.epoch, 100 * reached.accuracy);
             return 128 + interrupt_signal;
         }
+        const double rate = static_cast<double>(reached.loss.images) / reached.seconds, accuracy = tested->accuracy;
         std::printf("%s: mean loss %.4f, %.1f s, %.0f images/s, test accuracy %.2f %%\n", name.c_str(),
-                    reached.loss.value(), seconds, static_cast<double>(reached.loss.images - images_before) / seconds,
-                    100 * *tested);
-        if (*tested > reached.best) keep.best(model);
-        reached = {.epoch = reached.epoch + 1,
-                   .batch = 0,
-                   .loss = {},
-                   .accuracy = *tested,
-                   .best = std::max(reached.best, *tested)};
+                    reached.loss.value(), reached.seconds, rate, 100 * accuracy);
+        if (accuracy > reached.best) keep.best(model);
+        record.epoch({.epoch = Index{reached.epoch} + 1,
+                      .step = (Index{reached.epoch} + 1) * loader.batches(),
+                      .train_loss = reached.loss.value(),
+                      .test_loss = tested->loss,
+                      .test_accuracy = accuracy,
+                      .images_per_second = rate,
+                      .seconds = reached.seconds},
+                     *tested);
+        reached = {.epoch = reached.epoch + 1, .accuracy = accuracy, .best = std::max(reached.best, accuracy)};
         keep.last(trainer, reached);
     }
     std::printf("test accuracy: %.2f %%\n", 100 * reached.accuracy);

@@ -84,9 +84,10 @@ inline void add_options(CLI::App& app, Options& options) {
         ->check(check_not_empty);
     app.add_option("--limit", options.limit, "take only the first N images of each split, for a quick trial")
         ->check(CLI::Range(1, 1'000'000));
-    app.add_option("--out", options.out,
-                   "folder for last.safetensors, a checkpoint (after each epoch, and when a signal ends the run), and "
-                   "best.safetensors, the weights of the best epoch")
+    app.add_option(
+           "--out", options.out,
+           "folder for last.safetensors, a checkpoint (after each epoch, and when a signal ends the run), "
+           "best.safetensors, the weights of the best epoch, metrics.csv, TensorBoard's event file and report.html")
         ->check(check_not_empty);
     app.add_flag("--resume", options.resume,
                  "go on from last.safetensors in --out, with the options that the run began with; --epochs may change")

@@ -1,12 +1,16 @@
 // How good a classifier is: loss, accuracy and confusion over a labelled set.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
-#include <cstdint>
+#include <cstddef>
+#include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include <resnet/classifier.hpp>
+#include <resnet/predictions.hpp>
 
 namespace resnet::inline v0 {
 
@@ -15,9 +19,16 @@ struct Evaluation {
     double accuracy = 0;  // 0 ... 1
     Index images = 0;
     int classes = 0;
-    std::vector<Index> confusion;  // [label][class that was said], counts
+    std::vector<Index> confusion{};  // [label][class that was said], counts
+    std::vector<int> said{};         // [images], the class
+    std::vector<double> losses{};    // [images], cross entropy
 
-    Index confused(int label, int said) const { return at(confusion, label * classes + said); }
+    Index confused(int label, int said_class) const { return at(confusion, label * classes + said_class); }
+
+    /// Takes in the next images: what a Classifier gave for them, one label each. For a loop of your own; `evaluate` is
+    /// one. Error where there is not one label an image, or a label is not a class.
+    template <class Scalar>
+    void add(const Logits<Scalar>& logits, std::span<const int> labels);
 };
 
 /// Classifies all images, `batch` at a time. Error where there are no images, not one label an image, or a label is not a
@@ -25,31 +36,57 @@ struct Evaluation {
 template <class Net, class Scalar>
 Evaluation evaluate(const Classifier<Net, Scalar>& classify, const ImageView& images, std::span<const int> labels,
                     Index batch = 128) {
-    constexpr int classes = Model<Net, Scalar>::classes;
-    check_targets(Targets{labels}, images.images, classes);
+    check_targets(Targets{labels}, images.images, Model<Net, Scalar>::classes);
     if (images.images < 1) throw Error("images", "at least one image", std::to_string(images.images));
     if (batch < 1) throw Error("evaluate", "a batch of at least one image", std::to_string(batch));
-    Evaluation result{.images = images.images,
-                      .classes = classes,
-                      .confusion = std::vector<Index>(static_cast<std::size_t>(classes * classes), 0)};
-    Index right = 0;
+    Evaluation result;
     for (Index first = 0; first < images.images; first += batch) {
         const Index count = std::min(batch, images.images - first);
-        const auto logits = classify(images.slice(first, count));
-        for (Index n = 0; n < count; ++n) {
-            const auto row = logits[n];
-            const int label = labels[static_cast<std::size_t>(first + n)], said = predicted_class(row);
-            double sum = 0;
-            for (const Scalar x : row) sum += std::exp(static_cast<double>(x - row[static_cast<std::size_t>(said)]));
-            result.loss += std::log(sum) - static_cast<double>(row[static_cast<std::size_t>(label)] -
-                                                               row[static_cast<std::size_t>(said)]);
-            right += label == said ? 1 : 0;
-            ++result.confusion[static_cast<std::size_t>(label * classes + said)];
-        }
+        result.add(classify(images.slice(first, count)),
+                   labels.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
     }
-    result.loss /= static_cast<double>(images.images);
-    result.accuracy = static_cast<double>(right) / static_cast<double>(images.images);
     return result;
+}
+
+/// The images that were taken for another class, at most `count` of them, the one with the largest loss first.
+/// Error where there is not one label an image.
+inline std::vector<Index> worst_mistakes(const Evaluation& evaluation, std::span<const int> labels, Index count) {
+    check_targets(Targets{labels}, evaluation.images, evaluation.classes);
+    std::vector<Index> mistakes;
+    for (std::size_t n = 0; n < labels.size(); ++n)
+        if (evaluation.said[n] != labels[n]) mistakes.push_back(static_cast<Index>(n));
+    std::ranges::stable_sort(mistakes, std::ranges::greater{},
+                             [&](Index n) { return evaluation.losses[static_cast<std::size_t>(n)]; });
+    mistakes.resize(std::min(mistakes.size(), static_cast<std::size_t>(count)));
+    return mistakes;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+template <class Scalar>
+void Evaluation::add(const Logits<Scalar>& logits, std::span<const int> labels) {
+    const Index count = logits.images();
+    check_targets(Targets{labels}, count, static_cast<int>(logits.classes()));
+    classes = static_cast<int>(logits.classes());
+    confusion.resize(static_cast<std::size_t>(classes * classes));
+    double sum = 0;
+    for (Index n = 0; n < count; ++n) {
+        const auto row = logits[n];
+        const int label = labels[static_cast<std::size_t>(n)], best = predicted_class(row);
+        const auto below_best = [&](Scalar x) { return static_cast<double>(x - row[static_cast<std::size_t>(best)]); };
+        double exponentials = 0;
+        for (const Scalar x : row) exponentials += std::exp(below_best(x));
+        losses.push_back(std::log(exponentials) - below_best(row[static_cast<std::size_t>(label)]));
+        sum += losses.back();
+        said.push_back(best);
+        ++confusion[static_cast<std::size_t>(label * classes + best)];
+    }
+    images += count;
+    if (images == 0) return;
+    loss += (sum - static_cast<double>(count) * loss) / static_cast<double>(images);
+    Index right = 0;
+    for (int label = 0; label < classes; ++label) right += confused(label, label);
+    accuracy = static_cast<double>(right) / static_cast<double>(images);
 }
 
 }  // namespace resnet::inline v0

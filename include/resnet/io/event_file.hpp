@@ -194,10 +194,10 @@ inline EventFile::EventFile(const std::filesystem::path& folder, Index first_ste
     }
     try {
         namespace field = detail::tensorboard;
-        auto version = detail::new_event(detail::seconds_since_1970(), 0);
-        version.text(field::file_version,
-                     "brain.Event:2");  // from this one on, the second session_start makes it forget
-        append(version.content());
+        auto first = detail::new_event(detail::seconds_since_1970(), 0);
+        first.text(field::file_version,
+                   "brain.Event:2");  // from this one on, the second session_start makes it forget
+        append(first.content());
         auto start = detail::new_event(detail::seconds_since_1970(), first_step);
         start.message(field::session_log,
                       [](detail::ProtobufWriter& log) { log.integer(field::session_status, field::session_start); });

@@ -8,6 +8,7 @@
 #include <resnet/core/text.hpp>
 #include <resnet/core/version.hpp>
 #include <resnet/engine/training.hpp>
+#include <resnet/io/environment.hpp>
 #include <resnet/io/numbers.hpp>
 #include <resnet/io/safetensors.hpp>
 #include <resnet/io/tensor_type.hpp>
@@ -16,19 +17,6 @@
 namespace resnet::inline v0::detail {
 
 inline constexpr std::string_view fingerprint_prefix = "fingerprint.";
-
-/// "GCC 12.2.0"; with the one option that changes how compilers round without being asked for it.
-inline std::string compiler() {
-#if defined(__clang__)
-    std::string name = __VERSION__;
-#else
-    std::string name = text("GCC ", __VERSION__);
-#endif
-#if defined(__FMA__)
-    name += " with FMA";
-#endif
-    return name;
-}
 
 inline std::string factors_text(const RoleFactors& factors) {
     const auto& [weight, bias, norm_weight, norm_bias, custom] = factors;

@@ -1,0 +1,92 @@
+// metrics.csv: a line for each epoch of the run. Lines that begin with `#` hold the settings, in the file itself so that a
+// copy of it still says what it is of; pandas.read_csv(path, comment="#"), R and gnuplot pass over them.
+#pragma once
+
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <filesystem>
+#include <fstream>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <resnet/core/extent.hpp>
+#include <resnet/io/atomic_file.hpp>
+#include <resnet/io/environment.hpp>
+
+/// One epoch, after its test.
+struct EpochMetrics {
+    resnet::Index epoch = 0;       // from 1
+    resnet::Index step = 0;        // steps so far
+    double train_loss = 0;         // mean of the epoch's steps, as they were optimised
+    double test_loss = 0;          // mean cross entropy
+    double test_accuracy = 0;      // 0 ... 1
+    double learning_rate = 0;      // of the last step
+    double images_per_second = 0;  // in training
+    double seconds = 0;            // of training
+
+    std::array<double, 8> values() const {
+        return {static_cast<double>(epoch),
+                static_cast<double>(step),
+                train_loss,
+                test_loss,
+                test_accuracy,
+                learning_rate,
+                images_per_second,
+                seconds};
+    }
+};
+
+inline constexpr auto metrics_header =
+    "epoch,step,train_loss,test_loss,test_accuracy,learning_rate,images_per_second,seconds";
+
+/// The epochs of a file, as far as a checkpoint has come; those behind it are done again. None where there is no file.
+inline std::vector<EpochMetrics> read_metrics(const std::filesystem::path& path, resnet::Index epochs) {
+    std::vector<EpochMetrics> history;
+    std::ifstream file{path};
+    std::string line;
+    for (int number = 1; std::getline(file, line); ++number) {
+        if (line.empty() || line.starts_with('#') || line == metrics_header) continue;
+        std::array<double, 8> values{};
+        const char* at = line.data();
+        const char* const end = at + line.size();
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            const auto [rest, error] = std::from_chars(at, end, values.at(i));
+            const bool last = i + 1 == values.size();
+            if (error != std::errc{} || (last ? rest != end : rest == end || *rest != ',')) {
+                throw std::runtime_error(path.string() + ", line " + std::to_string(number) + ": expected " +
+                                         metrics_header + ", found " + line +
+                                         "; mend it, or move the file away to go on without its epochs");
+            }
+            at = rest + 1;
+        }
+        const auto [epoch, step, train_loss, test_loss, test_accuracy, learning_rate, rate, seconds] = values;
+        if (epoch > static_cast<double>(epochs)) break;
+        history.push_back({static_cast<resnet::Index>(epoch), static_cast<resnet::Index>(step), train_loss, test_loss,
+                           test_accuracy, learning_rate, rate, seconds});
+    }
+    return history;
+}
+
+/// Writes all of it anew and atomically: a kill leaves the file before or after it, whole.
+inline void write_metrics(const std::filesystem::path& path, const resnet::Settings& settings,
+                          const std::vector<EpochMetrics>& history) {
+    std::string text;
+    for (const auto& [name, value] : settings) text.append("# ").append(name).append(": ").append(value).append("\n");
+    text.append(metrics_header).append("\n");
+    for (const EpochMetrics& epoch : history) {
+        for (const double value : epoch.values()) {
+            std::array<char, 32> digits{};
+            char* const first = digits.data();
+            const auto end = std::to_chars(first, first + digits.size(), value, std::chars_format::general, 9).ptr;
+            text.append(first, end).append(",");
+        }
+        text.back() = '\n';
+    }
+    resnet::AtomicFile file{path};
+    file.write(std::as_bytes(std::span{text}));
+    file.commit();
+}

@@ -1,0 +1,116 @@
+// What --out records of a run for people to look at: metrics.csv, TensorBoard's event file and report.html.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <resnet/evaluate.hpp>
+#include <resnet/io/event_file.hpp>
+#include <resnet/io/report.hpp>
+
+#include "chart_js.hpp"  // made by CMakeLists.txt
+#include "data.hpp"
+#include "metrics.hpp"
+#include "options.hpp"
+#include "page.hpp"
+
+/// All that decides the run's numbers, and what it was built with and runs on.
+inline resnet::Settings run_settings(const Options& options, const Data& data) {
+    resnet::Settings settings{{"data", data.name + ", " + std::to_string(data.train.size()) + " training and " +
+                                           std::to_string(data.test.size()) + " test images"},
+                              {"epochs", std::to_string(options.epochs)}};
+    for (const auto& [name, value] : decisive(options))
+        if (name != "limit") settings.emplace_back(name, value);
+    const Recipe& recipe = find_recipe(options.model, options.recipe);
+    settings.emplace_back("schedule", recipe.one_cycle ? "one cycle" : "constant");
+    settings.emplace_back("augmentation", recipe.augmented ? "crops and flips" : "none");
+    for (const auto& [name, value] : resnet::environment()) settings.emplace_back(name, value);
+    return settings;
+}
+
+class Record {
+public:
+    /// Without --out it records nothing. `epochs` are done already: what older files have of later ones is dropped.
+    /// `learning_rate` is a function of the step, `steps` the number of them in an epoch.
+    Record(const Options& options, const Data& data, resnet::Index epochs, resnet::Index steps,
+           std::function<double(resnet::Index)> learning_rate, std::string summary)
+        : data_{data},
+          options_{options},
+          settings_{run_settings(options, data)},
+          steps_{steps},
+          first_step_{options.resume ? epochs * steps + 1 : 0},
+          learning_rate_{std::move(learning_rate)},
+          summary_{std::move(summary)} {
+        if (options.out.empty()) return;
+        folder_ = options.out;
+        if (options.resume) history_ = read_metrics(folder_ / "metrics.csv", epochs);
+        if (std::cmp_not_equal(history_.size(), epochs)) {
+            std::fprintf(stderr, "warning: %s has %zu of the %td epochs that are done\n",
+                         (folder_ / "metrics.csv").c_str(), history_.size(), epochs);
+        }
+        if (chart_js.empty()) {
+            std::printf(
+                "no report.html: Chart.js was not found when this program was built (Debian: libjs-chart.js)\n");
+        }
+    }
+
+    /// Before the checkpoint of the epoch: a run that ends between the two does the epoch again and records it anew.
+    void epoch(EpochMetrics metrics, const resnet::Evaluation& evaluation) {
+        if (folder_.empty()) return;
+        metrics.learning_rate = learning_rate_(metrics.step - 1);
+        history_.push_back(metrics);
+        write_metrics(folder_ / "metrics.csv", settings_, history_);
+        add_event(metrics);
+        if (chart_js.empty()) return;
+        resnet::Report report = page(history_, evaluation, data_);
+        report.title = options_.model + " on " + data_.name;
+        report.subtitle = "Recipe " + options_.recipe + ", seed " + std::to_string(options_.seed) + ", epoch " +
+                          std::to_string(metrics.epoch) + " of " + std::to_string(options_.epochs);
+        report.charts.insert(report.charts.begin() + 2, learning_rates(metrics.step));
+        report.settings = settings_;
+        report.summary = summary_;
+        write_report(folder_ / "report.html", report, chart_js);
+    }
+
+private:
+    void add_event(const EpochMetrics& metrics) {
+        if (!events_) {
+            events_.emplace(folder_, first_step_);
+            std::string table = "| setting | value |\n| --- | --- |\n";
+            for (const auto& [name, value] : settings_) table += "| " + name + " | " + value + " |\n";
+            events_->add_text("settings", table, first_step_);
+        }
+        events_->add(metrics.step, {{"loss/train", metrics.train_loss},
+                                    {"loss/test", metrics.test_loss},
+                                    {"accuracy/test", metrics.test_accuracy},
+                                    {"learning_rate", metrics.learning_rate},
+                                    {"images_per_second", metrics.images_per_second}});
+    }
+
+    /// Of the steps so far, at two hundred of them.
+    resnet::ReportChart learning_rates(resnet::Index steps) const {
+        resnet::ReportSeries line{"learning rate"};
+        for (resnet::Index i = 0; i <= 200; ++i) {
+            const resnet::Index step = (steps - 1) * i / 200;
+            line.x.push_back(static_cast<double>(step) / static_cast<double>(steps_));
+            line.y.push_back(learning_rate_(step));
+        }
+        return {"Learning rate", "epoch", {line}};
+    }
+
+    const Data& data_;
+    const Options& options_;
+    resnet::Settings settings_;
+    resnet::Index steps_, first_step_;
+    std::function<double(resnet::Index)> learning_rate_;
+    std::string summary_;
+    std::filesystem::path folder_;
+    std::vector<EpochMetrics> history_;
+    std::optional<resnet::EventFile> events_;
+};

@@ -1,0 +1,37 @@
+// The test of an epoch.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include <resnet/classifier.hpp>
+#include <resnet/data.hpp>
+#include <resnet/evaluate.hpp>
+
+#include "interrupt.hpp"
+#include "options.hpp"
+#include "print.hpp"
+#include "progress.hpp"
+
+/// All test images; nothing where a signal comes first.
+template <class Net>
+std::optional<resnet::Evaluation> test(const resnet::Classifier<Net>& classify, const resnet::Dataset& data,
+                                       const Options& options, Progress progress) {
+    resnet::Evaluation evaluation;
+    for (resnet::Index first = 0; first < data.size(); first += options.batch_size) {
+        const resnet::Index count = std::min(options.batch_size, data.size() - first);
+        const auto logits = classify(data.images().slice(first, count));  // [count][10]
+        const auto labels = data.labels().subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+        evaluation.add(logits, labels);
+        if (options.verbose && first == 0) {
+            print_matrix("logits", logits, logits.classes());
+            print_vector("pred", evaluation.said);
+            print_vector("label", labels);
+        }
+        progress.show(first + count);
+        if (interrupt_signal != 0) return {};
+    }
+    return evaluation;
+}
