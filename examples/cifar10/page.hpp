@@ -63,7 +63,7 @@ inline resnet::Report page(const std::vector<EpochMetrics>& history, const resne
          "epoch",
          {line("training", history, &EpochMetrics::train_loss), line("test", history, &EpochMetrics::test_loss)}},
         {"Test accuracy (%)", "epoch", {line("test", history, &EpochMetrics::test_accuracy, 100)}},
-        {"Images a second", "epoch", {line("training", history, &EpochMetrics::images_per_second)}}};
+        {"Images a second", "epoch", {line("training", history, &EpochMetrics::images_per_second)}, true}};
     report.table = {
         "Epochs",
         {"epoch", "step", "training loss", "test loss", "test accuracy", "learning rate", "images/s", "seconds"},

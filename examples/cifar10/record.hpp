@@ -101,7 +101,7 @@ private:
             line.x.push_back(static_cast<double>(step) / static_cast<double>(steps_));
             line.y.push_back(learning_rate_(step));
         }
-        return {"Learning rate", "epoch", {line}};
+        return {"Learning rate", "epoch", {line}, true};
     }
 
     const Data& data_;

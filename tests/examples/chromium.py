@@ -9,17 +9,19 @@ import tempfile
 
 PROGRAM = shutil.which("chromium")
 
-# Of each canvas: whether it has any pixel, and the lines of its chart of whose colour it has none.
+# Of each canvas: whether it has any pixel, and the lines of its chart of whose colour there is none between the axes.
 CANVASES = """[...document.querySelectorAll("canvas")].map(canvas => {
-  const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  const pixels = (left, top, width, height) => canvas.getContext("2d").getImageData(left, top, width, height).data;
   const chart = typeof Chart === "undefined" ? undefined : Chart.getChart(canvas);
   const has = colour => {
     const rgb = [1, 3, 5].map(at => parseInt(colour.slice(at, at + 2), 16));
-    for (let i = 0; i < pixels.length; i += 4)
-      if (pixels[i + 3] > 250 && rgb.every((value, c) => Math.abs(value - pixels[i + c]) < 4)) return true;
+    const { left, top, width, height } = chart.chartArea;
+    const inside = pixels(left, top, width, height);
+    for (let i = 0; i < inside.length; i += 4)
+      if (inside[i + 3] > 250 && rgb.every((value, c) => Math.abs(value - inside[i + c]) < 4)) return true;
     return false;
   };
-  return { name: canvas.getAttribute("aria-label"), blank: pixels.every(value => value === 0),
+  return { name: canvas.getAttribute("aria-label"), blank: pixels(0, 0, canvas.width, canvas.height).every(value => value === 0),
            missing: chart ? chart.data.datasets.filter(set => !has(set.borderColor)).map(set => set.label) : [] };
 })"""
 

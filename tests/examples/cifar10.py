@@ -32,10 +32,10 @@ def need_images():
         sys.exit(77)
 
 
-def trained(*arguments):
+def trained(*arguments, epochs=1):
     """Lines of a short run that must succeed."""
     need_images()
-    done = run("--limit", "512", "--epochs", "1", *arguments)
+    done = run("--limit", "512", "--epochs", str(epochs), *arguments)
     assert done.returncode == 0, (done.returncode, done.stderr)
     assert done.stderr == "", done.stderr
     return done.stdout.splitlines()
@@ -81,7 +81,22 @@ def must_end_alike(folder, whole, *arguments):
     assert resumed.stdout.splitlines()[-1] == straight.stdout.splitlines()[-1], (resumed.stdout, straight.stdout)
     for name in "last.safetensors", "best.safetensors":
         assert content(folder, name) == content(whole, name), name
-    assert sorted(os.listdir(folder)) == ["best.safetensors", "last.safetensors"], os.listdir(folder)
+    assert [row[:6] for row in epochs_of(folder)] == [row[:6] for row in epochs_of(whole)]  # the others are times
+    names = {name for name in os.listdir(folder) if not name.startswith("events.out.tfevents.")}
+    assert names - {"report.html"} == {"best.safetensors", "last.safetensors", "metrics.csv"}, names
+
+
+def epochs_of(folder):
+    """The lines of metrics.csv that are epochs, which must be 1, 2, ...; numbers as texts."""
+    lines = [line for line in content(folder, "metrics.csv").decode().splitlines() if not line.startswith("#")]
+    assert lines[0] == "epoch,step,train_loss,test_loss,test_accuracy,learning_rate,images_per_second,seconds", lines[0]
+    rows = [line.split(",") for line in lines[1:]]
+    assert [row[0] for row in rows] == [str(epoch + 1) for epoch in range(len(rows))] and all(len(row) == 8 for row in rows), rows
+    return rows
+
+
+def event_files(folder):
+    return sorted(name for name in os.listdir(folder) if name.startswith("events.out.tfevents."))
 
 
 def without_times(lines):
@@ -134,6 +149,48 @@ elif case == "interrupt":
             said = process.stdout.read()
             assert process.wait() == status, (process.returncode, said)
             assert re.search(r"^stopped in epoch 1/1000 after \d+ of \d+ images, .*not tested yet$", said, re.M), said
+
+elif case == "outputs":  # the numbers that are printed, with settings and seed in each file
+    need_images()
+    with tempfile.TemporaryDirectory() as folder:
+        lines = trained("--out", f"{folder}/a", "--seed", "5", epochs=2)
+        last = epochs_of(f"{folder}/a")[-1]
+        assert last[:2] == ["2", "8"] and float(last[5]) == 1e-3, last
+        printed = re.fullmatch(r"epoch 2/2: mean loss ([\d.]+), [\d.]+ s, (\d+) images/s, test accuracy ([\d.]+) %", lines[-2])
+        assert [f"{float(last[2]):.4f}", f"{float(last[6]):.0f}", f"{100 * float(last[4]):.2f}"] == list(printed.groups()), (last, lines)
+        settings = [line for line in content(f"{folder}/a", "metrics.csv").decode().splitlines() if line.startswith("# ")]
+        for name in "data epochs model recipe optimizer learning-rate batch-size seed compiler threads".split() + ["library", "instruction set"]:
+            assert len([line for line in settings if line.startswith(f"# {name}: ")]) == 1, (name, settings)
+        assert "# seed: 5" in settings and "# batch-size: 128" in settings, settings
+        (events,) = event_files(f"{folder}/a")
+        data = content(f"{folder}/a", events)
+        for text in "| seed | 5 |", "loss/train", "loss/test", "accuracy/test", "learning_rate", "images_per_second":
+            assert text.encode() in data, text
+        assert data.count(b"loss/test") == 2
+        if any("no report.html" in line for line in lines):
+            assert "Chart.js was not found" in "".join(lines) and not os.path.exists(f"{folder}/a/report.html")
+        else:
+            assert b"<dt>seed</dt><dd>5</dd>" in content(f"{folder}/a", "report.html")
+        assert b'"note.option seed":"5"' in content(f"{folder}/a", "last.safetensors")[:100_000]
+
+        # The same command, the same numbers. An epoch behind the checkpoint, as a kill between the two leaves it, is written anew.
+        lines = trained("--out", f"{folder}/b", "--seed", "5")
+        metrics = f"{folder}/b/metrics.csv"
+        with open(metrics, "a") as file:
+            file.write("2,8,9,9,9,9,9,9\n")
+        done = run("--resume", "--out", f"{folder}/b", "--epochs", "2")
+        assert done.returncode == 0 and done.stderr == "", done
+        assert [row[:6] for row in epochs_of(f"{folder}/a")] == [row[:6] for row in epochs_of(f"{folder}/b")]
+        assert len(event_files(f"{folder}/b")) == 2
+
+        os.rename(metrics, f"{metrics}.away")  # an epoch that is missing is said
+        done = run("--resume", "--out", f"{folder}/b", "--epochs", "2")
+        assert done.returncode == 0 and done.stderr == f"warning: {metrics} has 0 of the 2 epochs that are done\n", done
+        with open(metrics, "w") as file:
+            file.write("# a sheet was here\n1;2;3\n")
+        done = run("--resume", "--out", f"{folder}/b", "--epochs", "3")
+        assert done.returncode == 1 and done.stderr.startswith(f"error: {metrics}, line 2: expected epoch,step,"), done
+        assert "found 1;2;3" in done.stderr and "mean loss" not in done.stdout, done
 
 elif case == "resume":  # stopped by either signal, it goes on as if nothing had been
     need_images()

@@ -27,10 +27,11 @@ struct ReportSeries {
     std::vector<double> x{}, y{};
 };
 
-/// A chart of one or more lines over the same axis.
+/// A chart of one or more lines over the same axis, whose ticks are whole numbers.
 struct ReportChart {
     std::string title{}, x_axis{};
     std::vector<ReportSeries> series{};
+    bool from_zero = false;  // the other axis has the zero, whatever the values
 };
 
 /// Each row has an entry for each column.
@@ -87,7 +88,10 @@ inline std::string json_of(const std::vector<ReportChart>& charts) {
         nlohmann::json series = nlohmann::json::array();
         for (const ReportSeries& line : chart.series)
             series.push_back({{"name", line.name}, {"x", line.x}, {"y", line.y}});  // not finite: null
-        list.push_back({{"title", chart.title}, {"x_axis", chart.x_axis}, {"series", std::move(series)}});
+        list.push_back({{"title", chart.title},
+                        {"x_axis", chart.x_axis},
+                        {"from_zero", chart.from_zero},
+                        {"series", std::move(series)}});
     }
     std::string escaped;
     for (const char letter : list.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)) {

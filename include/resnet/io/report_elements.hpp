@@ -65,8 +65,8 @@ inline std::string section_html(std::string_view title, const std::string& conte
     return text("<section>\n<h2>", html(title), "</h2>\n", content, "</section>\n");
 }
 
-/// More classes than this make no table that can be read: their most frequent mistakes are listed instead.
-inline constexpr std::size_t most_classes_of_a_table = 32, listed_mistakes = 24;
+/// More classes than this make no table that can be read.
+inline constexpr std::size_t most_classes_of_a_table = 32;
 
 using Texts = std::vector<std::string>;
 
@@ -97,13 +97,16 @@ public:
         }
     }
 
-    /// Of few classes: their counts. Of more: what is mistaken most.
-    std::string content() const { return classes_.size() <= most_classes_of_a_table ? matrix() : most_frequent(); }
+    /// Of few classes: their counts, and what is mistaken most. Of more: the latter alone.
+    std::string content() const {
+        if (classes_.size() > most_classes_of_a_table) return most_frequent(24);
+        return text("<div class=\"beside\">\n", matrix(), most_frequent(8), "</div>\n");
+    }
 
 private:
     std::string matrix() const {
         std::string table =
-            "<p>Rows: what an image is. Columns: what the network says.</p>\n"
+            "<div>\n<p>Rows: what an image is. Columns: what the network says.</p>\n"
             "<div class=\"wide\"><table class=\"confusion\">\n<thead><tr><td class=\"none\"></td>";
         for (const std::string& name : classes_) table += text("<th scope=\"col\"><span>", html(name), "</span></th>");
         table += "</tr></thead>\n<tbody>\n";
@@ -112,10 +115,10 @@ private:
             for (std::size_t said = 0; said < classes_.size(); ++said) table += cell(label, said);
             table += "</tr>\n";
         }
-        return table + "</tbody></table></div>\n";
+        return table + "</tbody></table></div>\n</div>\n";
     }
 
-    std::string most_frequent() const {
+    std::string most_frequent(std::size_t longest) const {
         struct Mistake {
             std::size_t label, said;
         };
@@ -125,13 +128,13 @@ private:
                 if (label != said && count(label, said) > 0) mistakes.push_back({label, said});
         std::ranges::stable_sort(mistakes, std::ranges::greater{},
                                  [&](const Mistake& mistake) { return count(mistake.label, mistake.said); });
-        if (mistakes.size() > listed_mistakes) mistakes.resize(listed_mistakes);
+        mistakes.resize(std::min(mistakes.size(), longest));
         std::vector<Texts> rows;
         for (const auto& [label, said] : mistakes)
             rows.push_back(
                 {classes_[label], classes_[said], std::to_string(count(label, said)), std::to_string(sums_[label])});
-        return text("<p>The most frequent mistakes.</p>\n",
-                    table_html({"image is", "network says", "times", "of"}, rows));
+        return text("<div>\n<p>The most frequent mistakes.</p>\n",
+                    table_html({"image is", "network says", "times", "of"}, rows), "</div>\n");
     }
 
     Index count(std::size_t label, std::size_t said) const { return counts_[label * classes_.size() + said]; }

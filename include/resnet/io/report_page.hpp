@@ -35,6 +35,9 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .rows { width: 100%; font-size: 14px; }
 .rows th, .rows td { padding: 4px 10px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 .rows th { color: var(--muted); font-weight: 500; }
+.beside { display: flex; flex-wrap: wrap; gap: 16px 40px; }
+.beside > div { max-width: 100%; }
+.beside > div:last-child { flex: 1 1 260px; }
 .confusion { font-size: 13px; }
 .confusion td { width: 46px; min-width: 38px; height: 30px; padding: 0 4px; border: 1px solid var(--card); text-align: center;
                 background: rgb(var(--wrong) / var(--share)); }
@@ -84,8 +87,9 @@ function draw() {
       maintainAspectRatio: false,
       interaction: { mode: "nearest", axis: "x", intersect: false },
       plugins: { legend: { display: chart.series.length > 1, position: "top", align: "end", labels: { boxWidth: 12, boxHeight: 2 } } },
-      scales: { x: { type: "linear", bounds: "data", title: { display: true, text: chart.x_axis }, grid: grid, ticks: { maxRotation: 0 } },
-                y: { grid: grid, grace: "5%" } },
+      scales: { x: { type: "linear", bounds: "ticks", title: { display: true, text: chart.x_axis }, grid: grid,
+                     ticks: { precision: 0, maxRotation: 0 } },
+                y: { beginAtZero: chart.from_zero, grid: grid } },
     },
   }));
 }
