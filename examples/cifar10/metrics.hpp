@@ -27,17 +27,6 @@ struct EpochMetrics {
     double learning_rate = 0;      // of the last step
     double images_per_second = 0;  // in training
     double seconds = 0;            // of training
-
-    std::array<double, 8> values() const {
-        return {static_cast<double>(epoch),
-                static_cast<double>(step),
-                train_loss,
-                test_loss,
-                test_accuracy,
-                learning_rate,
-                images_per_second,
-                seconds};
-    }
 };
 
 inline constexpr auto metrics_header =
@@ -78,10 +67,12 @@ inline void write_metrics(const std::filesystem::path& path, const resnet::Setti
     for (const auto& [name, value] : settings) text.append("# ").append(name).append(": ").append(value).append("\n");
     text.append(metrics_header).append("\n");
     for (const EpochMetrics& epoch : history) {
-        for (const double value : epoch.values()) {
+        text.append(std::to_string(epoch.epoch)).append(",").append(std::to_string(epoch.step)).append(",");
+        for (const double value : {epoch.train_loss, epoch.test_loss, epoch.test_accuracy, epoch.learning_rate,
+                                   epoch.images_per_second, epoch.seconds}) {
             std::array<char, 32> digits{};
             char* const first = digits.data();
-            const auto end = std::to_chars(first, first + digits.size(), value, std::chars_format::general, 9).ptr;
+            const auto end = std::to_chars(first, first + digits.size(), value, std::chars_format::general, 7).ptr;
             text.append(first, end).append(",");
         }
         text.back() = '\n';
