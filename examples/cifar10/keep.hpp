@@ -1,5 +1,5 @@
-// What --out keeps in its folder of the network: `last.safetensors`, a checkpoint that --resume goes on from, and `best.safetensors`,
-// the weights of the epoch with the highest test accuracy.
+// What --out keeps of the network in its folder: `last.safetensors`, a checkpoint that --resume goes on from, and
+// `best.safetensors`, the weights of the epoch with the highest test accuracy.
 #pragma once
 
 #include <cstdint>

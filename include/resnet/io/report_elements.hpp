@@ -144,10 +144,9 @@ private:
         const Index number = count(label, said);
         const Index whole = label == said ? sums_[label] : most_;
         const double share = whole > 0 ? 0.85 * static_cast<double>(number) / static_cast<double>(whole) : 0;
-        return text("<td class=\"", label == said ? "right" : "", share > 0.55 ? " deep" : "",
-                    number == 0 ? " none" : "", "\" style=\"--share:", std::lround(100 * share), "%\" title=\"",
-                    html(classes_[label]), ", said ", html(classes_[said]), ": ", number, " of ", sums_[label], "\">",
-                    number, "</td>");
+        return text("<td class=\"", label == said ? "right" : "", number == 0 ? " none" : "",
+                    "\" style=\"--share:", std::lround(100 * share), "%\" title=\"", html(classes_[label]), ", said ",
+                    html(classes_[said]), ": ", number, " of ", sums_[label], "\">", number, "</td>");
     }
 
     const Texts& classes_;

@@ -42,7 +42,6 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .confusion td { width: 46px; min-width: 38px; height: 30px; padding: 0 4px; border: 1px solid var(--card); text-align: center;
                 background: rgb(var(--wrong) / var(--share)); }
 .confusion td.right { background: rgb(var(--right) / var(--share)); }
-.confusion td.deep { color: #fff; }
 .confusion td.none { color: var(--muted); opacity: .55; }
 .confusion th { padding: 0 8px 0 0; font-weight: 500; text-align: right; white-space: nowrap; }
 .confusion thead th { padding: 0 0 6px; vertical-align: bottom; }
