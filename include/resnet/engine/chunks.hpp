@@ -11,7 +11,13 @@ namespace resnet::inline v0 {
 
 /// Enough chunks that a few workers end at nearly the same time, and each large enough to be worth handing out.
 inline constexpr Index wanted_chunks = 32;
-inline constexpr Index least_macs_a_chunk = Index{1} << 19;
+inline constexpr Index least_work_a_chunk = Index{1} << 15;
+
+/// What a convolution executes over a batch, in steps of a vector's sixteen multiplications, and the weights that it reads
+/// at least once: for an image alone they are what takes the time.
+constexpr Index convolution_work(const ConvolutionShape& shape, Index images) {
+    return live_macs(shape) * images / 16 + shape.weights();
+}
 
 /// A convolution's chunks: blocks of images x bands of runs x groups of panels.
 struct ConvolutionChunks {
@@ -21,8 +27,7 @@ struct ConvolutionChunks {
 
 inline ConvolutionChunks convolution_chunks(const Plan& plan, const PlannedStep& step, Index images, int panels) {
     ConvolutionChunks chunks{.blocks = divide_up(images, plan.block())};
-    const Index work = live_macs(step.shape) * images;
-    const Index wanted = std::clamp<Index>(work / least_macs_a_chunk, 1, wanted_chunks);
+    const Index wanted = std::clamp<Index>(convolution_work(step.shape, images) / least_work_a_chunk, 1, wanted_chunks);
     if (chunks.blocks >= wanted) return chunks;
     // Panels first: each worker then reads its own part of the weights; then bands of rows.
     chunks.panel_groups = std::min<Index>(panels, divide_up(wanted, chunks.blocks));
@@ -75,14 +80,15 @@ struct WinogradSizes {
     const WinogradForm& form;
     int in, out;
     /// From 3 MiB of transformed weights on, reading them again for each group of rows costs more than keeping them
-    /// still; so do sums over the few rows that a block of one-tile maps has.
+    /// still; so do sums over the few rows that a block of one-tile maps has. A block alone keeps them still to share
+    /// its products among workers.
     bool keeps_weights_still;
 
-    WinogradSizes(StepKind kind, const PlannedStep& step)
+    WinogradSizes(StepKind kind, const PlannedStep& step, bool one_block)
         : form{winograd_forms[step.form]},
           in{step.shape.in},
           out{step.shape.out},
-          keeps_weights_still{weights() * 4 > (Index{3} << 20) ||
+          keeps_weights_still{weights() * 4 > (Index{3} << 20) || one_block ||
                               (form.one_tile && kind == StepKind::convolution_grad_weight)} {}
 
     Index weights() const { return Index{form.all_products()} * in * out; }
@@ -107,7 +113,7 @@ inline Index winograd_needed(const Plan& plan, Index images) {
     Index needed = 0;
     for (int i = 0; i < plan.size(); ++i) {
         if (plan[i].kernel != ConvolutionKernel::winograd) continue;
-        const WinogradSizes sizes{at(plan.program().steps, i).kind, plan[i]};
+        const WinogradSizes sizes{at(plan.program().steps, i).kind, plan[i], images <= plan.block()};
         if (!sizes.keeps_weights_still) continue;
         const Index tiles = sizes.form.tiles(plan[i].shape.output).area();
         const Index rows =
@@ -141,7 +147,7 @@ inline Index partial_weights_needed(const Plan& plan, Index images) {
         const Step& step = at(plan.program().steps, i);
         if (step.kind == StepKind::convolution_grad_weight) {
             if (plan[i].kernel == ConvolutionKernel::winograd) {
-                const WinogradSizes sizes{step.kind, plan[i]};
+                const WinogradSizes sizes{step.kind, plan[i], images <= plan.block()};
                 const Index copies = sizes.keeps_weights_still ? 1 : winograd_parts(plan, images);
                 needed = std::max(needed, copies * sizes.weights());
                 continue;
@@ -176,7 +182,7 @@ Index scratch_needed(const Plan& plan) {
                 std::max(elements, im2col_rows * round_up(depth, 16) + product_depth * (im2col_rows + product_columns) +
                                        im2col_group * plan[i].shape.out + 64);
         } else if (detail::is_convolution(step.kind) && plan[i].kernel == ConvolutionKernel::winograd) {
-            const WinogradSizes sizes{step.kind, plan[i]};
+            const WinogradSizes sizes{step.kind, plan[i], false};
             const Index rows = std::max<Index>(sizes.group_rows(), plan.block());
             if (!sizes.keeps_weights_still) elements = std::max(elements, sizes.transformed(rows));
         } else if (step.kind == StepKind::max_pool_grad) {

@@ -52,7 +52,7 @@ void run_direct(const Run<Scalar>& run, const Step& step, const PlannedStep& pla
     const ConvolutionChunks chunks = convolution_chunks(run.plan, planned, run.images(), panels.count());
     job.table = &planned.table;
     job.weight = run.packs.at(planned.pack);
-    run.for_each_chunk(chunks.count(), run.vector_macs(planned.shape), [&](Index index, int) {
+    run.for_each_chunk(chunks.count(), run.convolution_work(planned.shape), [&](Index index, int) {
         const ConvolutionChunk chunk = convolution_chunk(chunks, planned, panels.count(), index);
         ConvolutionJob<Scalar> part = job;
         part.first_run = chunk.first_run;
@@ -106,7 +106,7 @@ void run_convolution(const Run<Scalar>& run, int index) {
         return detail::run_direct(run, step, planned, job, input, step.output);
     }
     const Scalar* weight = folded ? run.packs.at(planned.pack) : run.parameter(step.layer, "weight");
-    run.for_each_chunk(run.blocks(), run.vector_macs(planned.shape), [&](Index block, int slot) {
+    run.for_each_chunk(run.blocks(), run.convolution_work(planned.shape), [&](Index block, int slot) {
         const int images = run.block_images(block);
         Scalar* output = run.block(step.output, block);
         convolution_im2col_forward(run, planned.shape, images, run.block(input, block), weight, bias,
@@ -135,7 +135,7 @@ void run_convolution_grad_input(const Run<Scalar>& run, int index) {
         return detail::run_direct(run, step, planned, job, step.grad_output, step.grad_inputs[0]);
     }
     const Scalar* weight = run.parameter(step.layer, "weight");
-    run.for_each_chunk(run.blocks(), run.vector_macs(planned.shape), [&](Index block, int slot) {
+    run.for_each_chunk(run.blocks(), run.convolution_work(planned.shape), [&](Index block, int slot) {
         convolution_im2col_grad_input(run, planned.shape, run.block_images(block), run.block(step.grad_output, block),
                                       weight, add, run.block(step.grad_inputs[0], block), slot);
     });
@@ -159,7 +159,7 @@ void run_convolution_grad_weight(const Run<Scalar>& run, int index) {
     const WeightGradientChunks chunks = weight_gradient_chunks(run.plan, planned, run.images());
     Scalar* parts = chunks.parts > 1 ? run.workspace.partial_weights() : grad_weight;
     const bool into_gradient = chunks.parts == 1;
-    run.for_each_chunk(chunks.count(), run.vector_macs(shape), [&](Index chunk, int slot) {
+    run.for_each_chunk(chunks.count(), run.convolution_work(shape), [&](Index chunk, int slot) {
         const Index part = chunk / (chunks.taps * chunks.in_groups), rest = chunk % (chunks.taps * chunks.in_groups);
         const Index first_block = part * chunks.blocks_a_part,
                     last_block = std::min(run.blocks(), first_block + chunks.blocks_a_part);

@@ -44,8 +44,7 @@ struct Run {
 
     /// Elements of a tensor over the whole batch.
     Index elements(int tensor) const { return plan.tensor(tensor).elements() * images(); }
-    /// What a convolution executes over the whole batch, in steps of a vector's sixteen multiplications.
-    Index vector_macs(const ConvolutionShape& shape) const { return live_macs(shape) * images() / 16; }
+    Index convolution_work(const ConvolutionShape& shape) const { return resnet::convolution_work(shape, images()); }
 
     /// for_each_chunk on as many of the workspace's workers as the work is worth.
     void for_each_chunk(Index count, Index work, const auto& f) const {

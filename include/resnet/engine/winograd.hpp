@@ -117,14 +117,14 @@ public:
           to_{to},
           in_{run.plan.tensor(from).channels},
           out_{run.plan.tensor(to).channels},
-          sizes_{kind, planned},
+          sizes_{kind, planned, run.blocks() == 1},
           kernels_{run.kernels.winograd[planned.form]},
           tiles_{sizes_.form.tiles(run.plan.tensor(to).extent)},
           extent_{run.plan.tensor(to).extent},
           epilogue_{epilogue},
           weight_{run.packs.at(planned.pack)},
           bands_{std::clamp<Index>(divide_up(wanted_chunks, run.blocks()), 1, tiles_.height)},
-          work_{run.vector_macs(planned.shape)} {}
+          work_{run.convolution_work(planned.shape)} {}
 
     void run() const {
         sizes_.keeps_weights_still ? run_stationary() : run_fused();
@@ -256,10 +256,10 @@ public:
           in_{run.plan.tensor(input_).channels},
           out_{run.plan.tensor(grad_output_).channels},
           extent_{run.plan.tensor(input_).extent},
-          sizes_{step.kind, planned},
+          sizes_{step.kind, planned, run.blocks() == 1},
           kernels_{run.kernels.winograd[planned.form]},
           tiles_{sizes_.form.tiles(extent_).area()},
-          work_{run.vector_macs(planned.shape)} {}
+          work_{run.convolution_work(planned.shape)} {}
 
     void run(Scalar* grad_weight, bool add) const {
         const Index elements = sizes_.weights();

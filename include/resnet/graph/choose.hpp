@@ -39,7 +39,8 @@ constexpr std::string_view decline_winograd(const ConvolutionShape& shape, const
     // A tile costs its products whatever of it lies outside the map, and transforms about half as much again.
     if (tiles * form.all_products() * 3 >= live_pairs(shape) * 2)
         return "live taps of this map cost less than whole tiles";
-    if (tiles * options.images < 4) return "too few tiles to pay for several times the weights";
+    // One tile reads each transformed weight once where the live taps' are read for each position.
+    if (!form.one_tile && tiles * options.images < 4) return "too few tiles to pay for four times the weights";
     return {};
 }
 constexpr std::string_view decline_direct(const ConvolutionShape& shape, const ChoiceOptions& options) {

@@ -16,10 +16,19 @@ struct TileTarget {
     bool relu;
 };
 
-/// output[Rows][Vectors * lanes] = epilogue(sum over taps, k < depth of input[row][k] * weight[tap][k]).
-template <class Scalar, int Rows, int Vectors>
+/// Packed weights as a tile reads them: of a tap and an input channel, a panel's channels; the next panel's are
+/// `panel_stride` further.
+template <class Scalar>
+struct TileWeights {
+    const Scalar* data;
+    Index panel_stride;
+};
+
+/// output[Rows][Panels * Vectors * lanes] = epilogue(sum over taps, k < depth of input[row][k] * weight[tap][k]).
+template <class Scalar, int Rows, int PanelVectors, int TilePanels = 1>
 void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, int count, Index depth,
-                      const Scalar* weight, const TileTarget<Scalar>& target) {
+                      const TileWeights<Scalar>& weight, const TileTarget<Scalar>& target) {
+    constexpr int Vectors = PanelVectors * TilePanels;
     using Packet = typename Vector<Scalar>::Packet;
     using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes;
@@ -42,11 +51,13 @@ void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, 
     }
     for (int t = 0; t < count; ++t) {
         const Scalar* a = input + taps[t].input;
-        const Scalar* w = weight + taps[t].weight;
-        for (Index k = 0; k < depth; ++k, w += Vectors * lanes) {
+        const Scalar* w = weight.data + taps[t].weight;
+        for (Index k = 0; k < depth; ++k, w += PanelVectors * lanes) {
             Packet b[Vectors];
             RESNET_UNROLL
-            for (int v = 0; v < Vectors; ++v) b[v] = *reinterpret_cast<const Packet*>(w + v * lanes);
+            for (int v = 0; v < Vectors; ++v)
+                b[v] = *reinterpret_cast<const Packet*>(w + v / PanelVectors * weight.panel_stride +
+                                                        v % PanelVectors * lanes);
             RESNET_UNROLL
             for (int r = 0; r < Rows; ++r) {
                 const Scalar x = a[r * input_stride + k];
@@ -71,19 +82,31 @@ void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, 
 }
 
 template <class Scalar>
-using ConvolutionTile = void (*)(const Scalar*, Index, const Tap*, int, Index, const Scalar*,
+using ConvolutionTile = void (*)(const Scalar*, Index, const Tap*, int, Index, const TileWeights<Scalar>&,
                                  const TileTarget<Scalar>&);
 
-template <class Scalar, int Vectors, int... Rows>
+template <class Scalar, int Vectors, int TilePanels, int... Rows>
 constexpr auto convolution_tiles(std::integer_sequence<int, Rows...>) {
-    return std::array<ConvolutionTile<Scalar>, sizeof...(Rows)>{&convolution_tile<Scalar, Rows + 1, Vectors>...};
+    return std::array<ConvolutionTile<Scalar>, sizeof...(Rows)>{
+        &convolution_tile<Scalar, Rows + 1, Vectors, TilePanels>...};
+}
+
+/// How many wide panels go together, so that even a few rows have sums enough to hide the latency of their additions.
+/// (Other sums at the same time, not parts of one sum: a row's bits do not depend on how many there are.)
+constexpr int panels_together(Index most_rows) { return most_rows == 1 ? 4 : most_rows <= 3 ? 2 : 1; }
+
+/// The panels of a job in such groups: how many of them begin at panel p.
+inline int panel_group(const Panels& panels, int p, int last_panel, int together) {
+    while (together > 1 && (p + together > last_panel || panels[p + together - 1].valid < tile_vectors * panels.lanes))
+        together /= 2;
+    return together;
 }
 
 /// The partial vector at the end of the channels goes through a buffer, so that nothing behind the row is touched.
 template <class Scalar>
 void convolution_partial_tile(ConvolutionTile<Scalar> tile, int rows, int valid, const Scalar* input,
-                              Index input_stride, const Tap* taps, int count, Index depth, const Scalar* weight,
-                              TileTarget<Scalar> target) {
+                              Index input_stride, const Tap* taps, int count, Index depth,
+                              const TileWeights<Scalar>& weight, TileTarget<Scalar> target) {
     constexpr int lanes = Vector<Scalar>::lanes;
     alignas(64) Scalar output[tile_rows * lanes] = {}, start[tile_rows * lanes] = {};
     Scalar* const real = target.output;
@@ -100,20 +123,28 @@ void convolution_partial_tile(ConvolutionTile<Scalar> tile, int rows, int valid,
         for (int c = 0; c < valid; ++c) real[r * stride + c] = output[r * lanes + c];
 }
 
-/// rows x channels of one panel, in tiles of nearly equal height: 16 rows are 6 + 5 + 5, since a tile of 4 rows still
-/// fills the multipliers and one of 1 or 2 does not.
+/// rows x channels of one panel, or of `together` wide ones, in tiles of nearly equal height: 16 rows are 6 + 5 + 5, since
+/// a tile of 4 rows still fills the multipliers and one of 1 or 2 does not.
 template <class Scalar>
-void convolution_rows(Index rows, const Panels::Panel& panel, const Scalar* input, Index input_stride, const Tap* taps,
-                      int count, Index depth, const Scalar* weight, TileTarget<Scalar> target) {
-    static constexpr auto one = convolution_tiles<Scalar, 1>(std::make_integer_sequence<int, tile_rows>{});
-    static constexpr auto two = convolution_tiles<Scalar, 2>(std::make_integer_sequence<int, tile_rows>{});
-    static constexpr auto wide = convolution_tiles<Scalar, tile_vectors>(std::make_integer_sequence<int, tile_rows>{});
-    const auto& tiles = panel.vectors == 1 ? one : panel.vectors == 2 ? two : wide;
+void convolution_rows(Index rows, const Panels::Panel& panel, int together, const Scalar* input, Index input_stride,
+                      const Tap* taps, int count, Index depth, const TileWeights<Scalar>& weight,
+                      TileTarget<Scalar> target) {
+    static constexpr auto one = convolution_tiles<Scalar, 1, 1>(std::make_integer_sequence<int, tile_rows>{});
+    static constexpr auto two = convolution_tiles<Scalar, 2, 1>(std::make_integer_sequence<int, tile_rows>{});
+    static constexpr auto wide =
+        convolution_tiles<Scalar, tile_vectors, 1>(std::make_integer_sequence<int, tile_rows>{});
+    static constexpr auto pairs = convolution_tiles<Scalar, tile_vectors, 2>(std::make_integer_sequence<int, 3>{});
+    static constexpr auto fours = convolution_tiles<Scalar, tile_vectors, 4>(std::make_integer_sequence<int, 1>{});
+    const ConvolutionTile<Scalar>* const tiles = together == 4        ? fours.data()
+                                                 : together == 2      ? pairs.data()
+                                                 : panel.vectors == 1 ? one.data()
+                                                 : panel.vectors == 2 ? two.data()
+                                                                      : wide.data();
     const Index pieces = divide_up(rows, tile_rows), height = rows / pieces, taller = rows % pieces;
     const bool partial = panel.valid < panel.vectors * Vector<Scalar>::lanes;
     for (Index p = 0; p < pieces; ++p) {
         const int h = static_cast<int>(height + (p < taller ? 1 : 0));
-        const auto tile = tiles[static_cast<std::size_t>(h - 1)];
+        const auto tile = tiles[h - 1];
         if (partial)
             convolution_partial_tile(tile, h, panel.valid, input, input_stride, taps, count, depth, weight, target);
         else tile(input, input_stride, taps, count, depth, weight, target);
@@ -142,9 +173,16 @@ void convolution(const ConvolutionJob<Scalar>& job) noexcept {
     const Index input_stride = b == 1 ? table.input_step * in : in;
     const Index output_stride = b == 1 ? table.output_step * Index{job.out} : job.out;
 
-    for (int p = job.first_panel; p < job.last_panel; ++p) {
+    Index most_rows = b;
+    if (merged)
+        for (Index r = job.first_run; r < job.last_run; ++r)
+            most_rows = std::max(most_rows, table.runs[static_cast<std::size_t>(r)].count * b);
+
+    int together = 1;
+    for (int p = job.first_panel; p < job.last_panel; p += together) {
         const Panels::Panel panel = panels[p];
-        const Scalar* weight = job.weight + panel.first * depth_total;
+        together = panel_group(panels, p, job.last_panel, panels_together(most_rows));
+        const TileWeights<Scalar> weight{job.weight + panel.first * depth_total, panel.vectors * lanes * depth_total};
         const Index width = Index{panel.vectors} * lanes;
         for (int first_tap = 0; first_tap < live; first_tap += taps_a_block)
             for (Index k = 0; k < in; k += piece)
@@ -178,11 +216,12 @@ void convolution(const ConvolutionJob<Scalar>& job) noexcept {
                     const Scalar* input = job.input + run.input * b * in;
                     const Index depth = std::min(piece, in - k);
                     if (merged) {
-                        convolution_rows(run.count * b, panel, input, input_stride, taps, count, depth, weight, target);
+                        convolution_rows(run.count * b, panel, together, input, input_stride, taps, count, depth,
+                                         weight, target);
                         continue;
                     }
                     for (int i = 0; i < run.count; ++i) {
-                        convolution_rows(b, panel, input, input_stride, taps, count, depth, weight, target);
+                        convolution_rows(b, panel, together, input, input_stride, taps, count, depth, weight, target);
                         input += table.input_step * b * in;
                         target.output += table.output_step * b * job.out;
                         if (target.start != nullptr) target.start += table.output_step * b * job.out;

@@ -173,12 +173,15 @@ constexpr std::array<WinogradKernels<Scalar>, sizeof...(Forms)> winograd_kernels
 template <class Scalar>
 void matrix_product(const MatrixProductJob<Scalar>& job) noexcept {
     const Panels panels{job.out, Vector<Scalar>::lanes, tile_vectors};
-    for (int p = job.first_panel; p < job.last_panel; ++p) {
+    int together = 1;
+    for (int p = job.first_panel; p < job.last_panel; p += together) {
         const Panels::Panel panel = panels[p];
+        together = panel_group(panels, p, job.last_panel, panels_together(job.rows));
         const Tap whole{0, 0};
         const TileTarget<Scalar> target{
             .output = job.output + panel.first, .start = nullptr, .stride = job.out, .bias = nullptr, .relu = false};
-        convolution_rows(job.rows, panel, job.input, job.in, &whole, 1, job.in,
-                         job.weight + Index{panel.first} * job.in, target);
+        const TileWeights<Scalar> weight{job.weight + Index{panel.first} * job.in,
+                                         Index{panel.vectors} * panels.lanes * job.in};
+        convolution_rows(job.rows, panel, together, job.input, job.in, &whole, 1, job.in, weight, target);
     }
 }
