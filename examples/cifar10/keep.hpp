@@ -2,17 +2,22 @@
 // `best.safetensors`, the weights of the epoch with the highest test accuracy.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 #include <resnet/checkpoint.hpp>
+#include <resnet/io/crc32c.hpp>
 #include <resnet/io/weights.hpp>
 
 #include "data.hpp"
+#include "folder_lock.hpp"
 #include "options.hpp"
 
 inline std::filesystem::path last_checkpoint(const Options& options) {
@@ -55,12 +60,13 @@ public:
         const std::filesystem::path folder = options.out;
         last_ = last_checkpoint(options);
         best_ = folder / "best.safetensors";
-        data_ = data.name + ", " + std::to_string(data.train.size()) + " images";
-        if (!options.resume && std::filesystem::exists(last_)) {
-            throw std::runtime_error(last_.string() +
-                                     " is there already; go on with it by --resume, or name another folder with --out");
-        }
+        data_ = identity(data);
         std::filesystem::create_directories(folder);
+        lock_.emplace(folder);
+        for (const auto& [file, advice] : {std::pair{last_, "go on with it by --resume, or name"}, {best_, "name"}}) {
+            if (options.resume || !std::filesystem::exists(file)) continue;
+            throw std::runtime_error(file.string() + " is there already; " + advice + " another folder with --out");
+        }
         remove_leftovers(folder);
     }
 
@@ -85,14 +91,20 @@ public:
             for (const std::string& difference : resumed.differences) list += (list.empty() ? "" : "; ") + difference;
             std::fprintf(stderr, "warning: the results may differ in their last digits: %s\n", list.c_str());
         }
-        std::printf("resuming from %s: %u epochs and %td batches are done\n", last_.c_str(), position.epoch,
-                    position.batch);
+        std::printf("resuming from %s: %u epochs and %td batches are done%s\n", last_.c_str(), position.epoch,
+                    position.batch, std::cmp_less(position.epoch, options_.epochs) ? "" : "; nothing is left to train");
+        double best = number("best accuracy");
+        if (best >= 0 && !std::filesystem::exists(best_)) {
+            std::fprintf(stderr, "warning: %s is gone; the best of the epochs from now on takes its place\n",
+                         best_.c_str());
+            best = -1;
+        }
         return {.epoch = position.epoch,
                 .batch = position.batch,
                 .loss = {.sum = number("loss sum"), .images = static_cast<resnet::Index>(number("loss images"))},
                 .seconds = number("seconds"),
                 .accuracy = number("accuracy"),
-                .best = number("best accuracy")};
+                .best = best};
     }
 
     template <class Net>
@@ -125,6 +137,20 @@ private:
         return text;
     }
 
+    /// What a run's data must have in common with that of its checkpoint.
+    static std::string identity(const Data& data) {
+        resnet::Crc32c sum;
+        for (const resnet::Dataset* const split : {&data.train, &data.test}) {
+            const resnet::ImageView images = split->images();
+            sum.add(std::as_bytes(split->labels()));
+            sum.add({static_cast<const std::byte*>(images.data),
+                     static_cast<std::size_t>(images.images * images.image_stride)});
+        }
+        char checksum[16];
+        std::snprintf(checksum, sizeof checksum, "%08x", sum.value());
+        return data.name + ", " + std::to_string(data.train.size()) + " images, checksum " + checksum;
+    }
+
     /// What a killed process was writing.
     void remove_leftovers(const std::filesystem::path& folder) const {
         for (const auto& entry : std::filesystem::directory_iterator{folder})
@@ -134,6 +160,7 @@ private:
     }
 
     const Options& options_;
+    std::optional<FolderLock> lock_;
     std::string data_;
     std::filesystem::path last_, best_;
 };

@@ -212,6 +212,7 @@ elif case == "resume":  # stopped by either signal, it goes on as if nothing had
 
         done = run("--resume", "--out", out)  # nothing is left to do
         assert done.returncode == 0 and re.search(r"^test accuracy: [\d.]+ %$", done.stdout, re.M), done
+        assert "batches are done; nothing is left to train\n" in done.stdout, done
         assert "mean loss" not in done.stdout and content(out, "last.safetensors") == content(whole, "last.safetensors")
 
 elif case == "resume_errors":
@@ -257,6 +258,53 @@ elif case == "resume_errors":
         assert done.returncode == 1 and "the file is damaged" in done.stderr, done
         done = run("--out", "/dev/null/run", "--limit", "512")
         assert done.returncode == 1 and "/dev/null/run" in done.stderr and "mean loss" not in done.stdout, done
+
+elif case == "one_run":  # a folder belongs to one run at a time, and what is in it is not written over
+    need_images()
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "run")
+        options = "--limit", "128", "--out", out
+        first = started(*options, "--epochs", "100000")
+        for again in options, ("--resume", "--out", out):
+            for _ in range(5):
+                done = run(*again)
+                assert done.returncode == 1 and done.stderr.startswith(f"error: {out} is in use by another run"), done
+        first.send_signal(signal.SIGINT)
+        said = first.communicate()
+        assert first.returncode == 130, said
+        kept = position(out)[0]
+
+        best = os.path.join(out, "best.safetensors")  # one that is gone comes back
+        if os.path.exists(best):
+            os.remove(best)
+        done = run("--resume", "--out", out, "--epochs", str(kept + 2))
+        assert done.returncode == 0 and os.path.exists(best), done
+        assert kept == 0 or done.stderr.startswith(f"warning: {best} is gone"), done
+        os.remove(os.path.join(out, "last.safetensors"))
+        with open(best, "w") as file:
+            file.write("precious")
+        done = run(*options, "--epochs", "1")
+        assert done.returncode == 1 and f"{best} is there already" in done.stderr and content(out, "best.safetensors") == b"precious", done
+
+elif case == "other_data":  # images that are not those of the checkpoint, though as many: one of their bits differs
+    with tempfile.TemporaryDirectory() as folder:
+        data, out = os.path.join(folder, "data"), os.path.join(folder, "run")
+        os.mkdir(data)
+        files = [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]
+        for name in files:
+            with open(os.path.join(data, name), "wb") as file:
+                file.truncate(10000 * 3073)
+        options = "--data", data, "--limit", "4", "--batch-size", "4", "--out", out
+        done = run(*options, "--epochs", "1")
+        assert done.returncode == 0, done
+        for name in files[0], files[-1]:
+            for byte in b"\1\0":
+                with open(os.path.join(data, name), "r+b") as file:
+                    file.seek(3072)
+                    file.write(bytes([byte]))
+                done = run("--resume", *options, "--epochs", "1")
+                assert done.returncode == byte, done
+                assert not byte or done.stderr.startswith("error: the data is CIFAR-10, 4 images, checksum "), done
 
 elif case == "kills":  # at random moments: of both files the old one or the new one is left, whole
     need_images()
