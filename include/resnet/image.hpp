@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
+#include <limits>
 #include <span>
 #include <string>
 #include <system_error>
@@ -17,6 +18,7 @@
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
 #include <resnet/core/image_view.hpp>
+#include <resnet/core/text.hpp>
 #include <resnet/data/input_file.hpp>
 #include <resnet/data/resize.hpp>
 
@@ -36,9 +38,11 @@ inline constexpr int longest_image_side = 16384;
 inline constexpr Index largest_image_area = 64'000'000;
 
 /// Reads a PNG or JPEG file. Grey becomes RGB, transparency is dropped, 16 bits are cut to 8, and the EXIF orientation
-/// is left to the caller, all as with Pillow's convert("RGB").
-/// FileError where it can't be read. FormatError, naming it, where it is neither of the two, is cut off or otherwise
-/// broken, or is larger than `longest_image_side` or `largest_image_area` (found before it is decoded).
+/// is left to the caller, all as with Pillow's convert("RGB"); but for grey of 16 bits, which Pillow clips at 255.
+/// FileError where it can't be read. FormatError, naming it, where it is neither of the two, is cut off or damaged, is
+/// larger than `longest_image_side` or `largest_image_area` (found before it is decoded), or is a JPEG file of four
+/// components that does not say what they are. Every flipped bit of a PNG file is found; a JPEG file has no checksum,
+/// and damage that leaves it decodable gives other pixels.
 Image read_image(const std::filesystem::path& path);
 
 /// The same for a file's bytes; `name` stands for the file in errors.
@@ -63,10 +67,14 @@ inline bool is_image_extent(Extent extent) {
            extent.width <= longest_image_side && extent.area() <= largest_image_area;
 }
 
+inline std::string image_limits() {
+    return text("sides of 1 to ", longest_image_side, " and at most ", largest_image_area / 1'000'000, " megapixels");
+}
+
 /// A black image of that extent, for what `where` makes of `source`.
 inline Image new_image(const char* where, Extent extent, const Image& source) {
     if (!is_image_extent(extent)) {
-        throw Error(where, "sides of 1 to 16384 and at most 64 megapixels", describe(extent));
+        throw Error(where, image_limits(), describe(extent));
     }
     if (std::ssize(source.pixels) != source.extent.area() * 3) {
         const std::string bytes = std::to_string(source.extent.area() * 3);
@@ -110,7 +118,7 @@ inline Image resize_shorter_side(const Image& image, int side) {
     const auto [height, width] = image.extent;
     const auto longer = [side](int is_short, int is_long) {  // in double and truncated, as in Python
         const double length = static_cast<double>(side) * is_long / is_short;
-        return length <= longest_image_side ? static_cast<int>(length) : longest_image_side + 1;
+        return static_cast<int>(std::min(length, double{std::numeric_limits<int>::max()}));
     };
     return resize(image, height <= width ? Extent{side, longer(height, width)} : Extent{longer(width, height), side});
 }
@@ -140,13 +148,13 @@ inline Image center_crop(const Image& image, Extent extent) {
 #define STBI_ONLY_PNG
 #define STBI_ONLY_JPEG
 #define STBI_NO_STDIO
-#define STBI_MAX_DIMENSIONS 16384
 // stb_image 2.27 reads Huffman tables that a damaged file never defined: zeros do no harm, what malloc leaves does.
 #define STBI_MALLOC(size) std::calloc(1, size)
 #define STBI_REALLOC(memory, size) std::realloc(memory, size)
 #define STBI_FREE(memory) std::free(memory)
 #define STBI_ASSERT(condition) static_cast<void>(0)  // a damaged file is an error, not the end of the program
 
+#include <array>
 #include <cstdlib>  // std::calloc
 #include <memory>
 #include <new>
@@ -157,15 +165,22 @@ namespace resnet::inline v0 {
 
 namespace detail {
 
+inline void check_image_extent(Extent extent, const std::string& name) {
+    if (!is_image_extent(extent)) throw FormatError(name, image_limits(), describe(extent));
+}
+
 /// What stb_image 2.27 does not check in a JPEG file: it writes past the end of a Huffman table of more than 256 codes
 /// (github.com/nothings/stb/issues/1289), and decodes as many scans of a progressive file as there are, each of which
 /// costs time for the whole image. This walks as stb_image does, to the next FF with a code and over the segment that
-/// it begins, and so it meets all that will be read. FormatError where a table or the number of scans is too large.
+/// it begins, and so it meets all that will be read. FormatError where a table or the number of scans is too large, and
+/// where four components have no Adobe segment that says whether they are CMYK or YCCK: stb_image would drop the fourth.
 inline void check_jpeg(std::span<const std::byte> bytes, const std::string& name) {
     const auto at = [bytes](std::size_t i) { return i < bytes.size() ? std::to_integer<std::size_t>(bytes[i]) : 0; };
+    constexpr std::size_t first_frame = 0xC0, last_frame = 0xC2, adobe = 0xEE;  // frames that stb_image knows
     constexpr std::size_t huffman_tables = 0xC4, restart = 0xD0, end_of_image = 0xD9, scan = 0xDA;
     constexpr int most_scans = 500;  // some ten are usual; libjpeg-turbo's own fuzzers draw the line here
     int scans = 0;
+    bool four_components = false, says_what = false;
     for (std::size_t i = 2; i < bytes.size();) {  // 2: after the start of the image
         const std::size_t code = at(i + 1);
         const bool is_marker = at(i) == 0xFF && code != 0 && code != 0xFF && (code & ~std::size_t{7}) != restart;
@@ -175,7 +190,13 @@ inline void check_jpeg(std::span<const std::byte> bytes, const std::string& name
         }
         if (code == end_of_image) break;
         if (code == scan && ++scans > most_scans) throw FormatError(name, "a JPEG file of at most 500 scans", "more");
-        const std::size_t segment = i + 2, end = segment + (at(segment) << 8 | at(segment + 1));
+        const std::size_t segment = i + 2, size = at(segment) << 8 | at(segment + 1), end = segment + size;
+        if (code >= first_frame && code <= last_frame) four_components = at(segment + 7) == 4;
+        constexpr std::array<std::size_t, 6> name_of_adobe{'A', 'd', 'o', 'b', 'e', 0};
+        bool is_adobe = code == adobe && size >= 14;
+        for (std::size_t c = 0; c < name_of_adobe.size(); ++c)
+            is_adobe = is_adobe && at(segment + 2 + c) == name_of_adobe[c];
+        if (is_adobe) says_what = at(segment + 13) == 0 || at(segment + 13) == 2;  // CMYK, YCCK
         for (std::size_t table = segment + 2; code == huffman_tables && table < end;) {
             std::size_t codes = 0;
             for (std::size_t length = 1; length <= 16; ++length) codes += at(table + length);
@@ -183,6 +204,54 @@ inline void check_jpeg(std::span<const std::byte> bytes, const std::string& name
             table += 17 + codes;
         }
         i = std::max(end, segment);
+    }
+    if (four_components && !says_what) {
+        throw FormatError(name, "an Adobe segment that says what the four components of a JPEG file are", "none");
+    }
+}
+
+/// The checksum of a PNG file's chunks: CRC-32 (ISO 3309), which the PNG specification gives in its annex D.
+inline std::uint32_t png_checksum(std::span<const std::byte> bytes) {
+    static constexpr auto table = [] {
+        std::array<std::uint32_t, 256> effects{};
+        for (std::uint32_t byte = 0; byte < 256; ++byte) {
+            std::uint32_t state = byte;
+            for (int bit = 0; bit < 8; ++bit) state = state >> 1 ^ (state & 1 ? 0xEDB88320u : 0);
+            effects[byte] = state;
+        }
+        return effects;
+    }();
+    std::uint32_t state = ~std::uint32_t{0};
+    for (const std::byte byte : bytes) state = state >> 8 ^ table[(state ^ std::to_integer<std::uint32_t>(byte)) & 255];
+    return ~state;
+}
+
+/// What stb_image 2.27 does not check in a PNG file: the checksums. FormatError where one is wrong or the file is cut
+/// off, and before that where its sides are too large, since stb_image has other limits.
+inline void check_png(std::span<const std::byte> bytes, const std::string& name) {
+    constexpr std::size_t signature = 8, around = 12;  // bytes; of a chunk: length, kind and checksum
+    constexpr std::uint32_t last_chunk = 0x49454E44;   // "IEND"
+    const auto number = [bytes](std::size_t i) {
+        std::uint32_t value = 0;
+        for (const std::byte byte : bytes.subspan(i, 4)) value = value << 8 | std::to_integer<std::uint32_t>(byte);
+        return value;
+    };
+    const auto side = [&](std::size_t i) {
+        return static_cast<int>(std::min<std::uint32_t>(number(i), std::numeric_limits<int>::max()));
+    };
+    if (bytes.size() >= 24) check_image_extent({side(20), side(16)}, name);
+    for (std::size_t chunk = signature;;) {
+        const std::size_t rest = bytes.size() - std::min(chunk, bytes.size());
+        if (rest < around || rest - around < number(chunk)) {
+            throw FormatError(name, "a PNG file with an end", "none", "the file is cut off");
+        }
+        const std::size_t length = number(chunk), end = chunk + around + length;
+        if (png_checksum(bytes.subspan(chunk + 4, length + 4)) != number(end - 4)) {
+            throw FormatError(name, text("the checksum of the PNG chunk at byte ", chunk), "another",
+                              "the file is damaged");
+        }
+        if (number(chunk + 4) == last_chunk) return;
+        chunk = end;
     }
 }
 
@@ -193,7 +262,8 @@ inline void check_encoded_image(std::span<const std::byte> bytes, const std::str
                                   [](std::byte byte) { return std::to_integer<int>(byte); });
     };
     if (starts_with({0xFF, 0xD8})) check_jpeg(bytes, name);
-    else if (!starts_with({0x89, 'P', 'N', 'G'})) throw FormatError(name, "a PNG or JPEG image", "another file");
+    else if (starts_with({0x89, 'P', 'N', 'G'})) check_png(bytes, name);
+    else throw FormatError(name, "a PNG or JPEG image", "another file");
 }
 
 }  // namespace detail
@@ -211,9 +281,7 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& name) {
     if (!stbi_info_from_memory(data, size, &extent.width, &extent.height, &channels)) {
         throw FormatError(name, "a PNG or JPEG image", reason());
     }
-    if (!detail::is_image_extent(extent)) {
-        throw FormatError(name, "sides of at most 16384 and at most 64 megapixels", detail::describe(extent));
-    }
+    detail::check_image_extent(extent, name);
     const std::unique_ptr<stbi_uc, decltype([](stbi_uc* pixels) { stbi_image_free(pixels); })> pixels{
         stbi_load_from_memory(data, size, &extent.width, &extent.height, &channels, STBI_rgb)};
     if (!pixels) {
