@@ -312,6 +312,40 @@ TEST_CASE("atomic file: a symbolic link is followed and stays a link") {
     CHECK(content(folder.path() / "elsewhere" / "file") == new_text);
 }
 
+TEST_CASE("atomic file: a link, and a link to it, are followed to where no file is yet") {
+    const TemporaryFolder folder;
+    std::filesystem::create_directory(folder.path() / "elsewhere");
+    std::filesystem::create_symlink("elsewhere/file", folder.path() / "link");
+    std::filesystem::create_symlink(folder.path() / "link", folder.path() / "first");
+    Script script;
+    save(folder.path() / "first", script);
+    CHECK(std::filesystem::is_symlink(folder.path() / "first"));
+    CHECK(std::filesystem::is_symlink(folder.path() / "link"));
+    CHECK(content(folder.path() / "elsewhere" / "file") == new_text);
+}
+
+TEST_CASE("atomic file: links in a circle are refused and stay") {
+    const TemporaryFolder folder;
+    std::filesystem::create_symlink("b", folder.path() / "a");
+    std::filesystem::create_symlink("a", folder.path() / "b");
+    CHECK_THROWS_WITH_AS(AtomicFile{folder.path() / "a"}, doctest::Contains("expected to follow its symbolic link"),
+                         FileError);
+    CHECK(std::filesystem::is_symlink(folder.path() / "a"));
+    CHECK(files_in(folder) == 2);
+}
+
+TEST_CASE("atomic file: a temporary file that somebody took away is named, and the old file stays") {
+    const TemporaryFolder folder;
+    put(folder.path() / "file", old_text);
+    AtomicFile file{folder.path() / "file"};
+    file.write(std::as_bytes(std::span{new_text}));
+    for (const auto& entry : std::filesystem::directory_iterator{folder.path()})
+        if (entry.path().filename() != "file") std::filesystem::remove(entry.path());
+    CHECK_THROWS_WITH_AS(file.commit(), doctest::Contains("-0 can take its place, found No such file or directory"),
+                         FileError);
+    CHECK(content(folder.path() / "file") == old_text);
+}
+
 TEST_CASE("atomic file: folders, devices and missing folders are refused with the reason") {
     const TemporaryFolder folder;
     CHECK_THROWS_WITH_AS(AtomicFile{folder.path()},

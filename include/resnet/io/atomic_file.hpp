@@ -33,7 +33,8 @@ struct SystemCalls {
 /// Collects what is written in a temporary file beside `path` (`path`.tmp-<process>-<number>); `commit` puts it in the
 /// place of `path`. Without a commit `path` is never touched. A failure and the destructor remove the temporary file;
 /// only a killed process leaves it.
-/// The new file has the old one's permissions; a symbolic link is followed; other hard links keep the old content.
+/// The new file has the old one's permissions; those against writing do not count, since what is written to is the
+/// folder. A symbolic link is followed, also to where no file is yet; other hard links keep the old content.
 ///
 ///     AtomicFile file{"model.safetensors"};
 ///     file.write(header);
@@ -58,6 +59,7 @@ public:
 private:
     static constexpr int none = -1;
 
+    void follow_links();
     void open_temporary();
     void close_temporary();
     void discard() noexcept;
@@ -92,9 +94,7 @@ BasicAtomicFile<System>::BasicAtomicFile(const std::filesystem::path& path, Syst
     : system_{std::move(system)},
       path_{path} {
     try {
-        std::error_code error;
-        // Renaming over a link would replace the link and leave the file that it names as it was.
-        if (const auto target = std::filesystem::canonical(path, error); !error) path_ = target;
+        follow_links();
         struct stat old;
         if (::stat(path_.c_str(), &old) == 0) {
             if (!S_ISREG(old.st_mode)) fail("to replace a regular file", S_ISDIR(old.st_mode) ? EISDIR : EINVAL);
@@ -110,6 +110,20 @@ BasicAtomicFile<System>::BasicAtomicFile(const std::filesystem::path& path, Syst
     } catch (...) {  // there is no destructor yet
         discard();
         throw;
+    }
+}
+
+/// Renaming over a link would replace the link and leave the file that it names as it was.
+template <class System>
+void BasicAtomicFile<System>::follow_links() {
+    constexpr int most_links = 40;  // the kernel's own limit
+    for (int links = 0;; ++links) {
+        std::error_code error;
+        const auto target = std::filesystem::read_symlink(path_, error);
+        if (error.value() == EINVAL || error.value() == ENOENT) return;  // no link; nothing there yet
+        if (error) fail("to look at it", error.value());
+        if (links == most_links) fail("to follow its symbolic link", ELOOP);
+        path_ = path_.parent_path() / target;
     }
 }
 
@@ -142,7 +156,10 @@ void BasicAtomicFile<System>::commit() {
     // An fsync that failed is not tried again: the kernel may have dropped the pages, and a second call would succeed.
     if (detail::uninterrupted([&] { return system_.fsync(file_); }) != 0) fail("to sync it to the disk");
     close_temporary();
-    if (system_.rename(temporary_.c_str(), path_.c_str()) != 0) fail("to rename the new file to it");
+    if (system_.rename(temporary_.c_str(), path_.c_str()) != 0) {
+        const int error = errno;
+        fail("that " + std::filesystem::path{temporary_}.filename().string() + " can take its place", error);
+    }
     temporary_.clear();
     const int synced = detail::uninterrupted([&] { return system_.fsync(folder_); });
     // EINVAL: a file system that syncs no folders (some network mounts); there is nothing more that we could ask of it.
