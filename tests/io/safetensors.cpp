@@ -200,9 +200,34 @@ TEST_CASE("safetensors: a checksum is required in files of ours and checked in a
           ": expected a content with the checksum crc32c:00000000, found crc32c:7e2eab51 (the file is damaged)");
     CHECK(of(R"("format":"pt","checksum":"crc32c:7e2eab51")").empty());
     CHECK(of(R"("format":"pt","checksum":"crc32c:7E2EAB51")").ends_with("(the file is damaged)"));
-    const std::string expected = ": expected its checksum once in the header, without escapes, found another spelling";
+    const std::string expected = ": expected its checksum in the header without escapes, found another spelling";
     CHECK(of(R"("checksum":"\u0063rc32c:00000000")") == expected);
-    CHECK(of(R"("checksum":"crc32c:00000000","x":"crc32c:00000000")") == expected);
+    CHECK(of(R"("\u0063hecksum":"crc32c:00000000")") == expected);
+    for (const char* const text : {"crc32c:", "crc32c:1234567", "crc32c:123456789"}) {
+        CHECK(of(detail::text(R"("checksum":")", text, "\"")) ==
+              detail::text(": expected a checksum of 8 digits after crc32c:, found ", text));
+    }
+}
+
+TEST_CASE("safetensors: a checksum is that of its key, whatever else has the same text") {
+    const TemporaryFolder folder;
+    for (const char* const other :
+         {R"("a":"crc32c:00000000",%)", R"("a":"checksum",%)", R"("a\"checksum":"crc32c:00000000",%)",
+          R"(%,"z":"\"checksum\":\"crc32c:00000000\"")", R"("checksum\"":"crc32c:00000000",%)"}) {
+        CAPTURE(other);
+        const auto with = [&](const std::string& checksum) {
+            std::string metadata = other;
+            metadata.replace(metadata.find('%'), 1, "\"checksum\" :\t\"" + checksum + "\"");
+            return defect(folder, foreign_file(R"({"__metadata__":{)" + metadata + "}}", 0));
+        };
+        const std::string message = with("crc32c:00000000"), found = "found crc32c:";
+        REQUIRE(message.ends_with("(the file is damaged)"));
+        CHECK(with(message.substr(message.find(found) + 6, 15)).empty());
+    }
+    const auto path = folder.path() / "ours";
+    const Metadata notes{{"Checksum", "crc32c:00000000"}, {"zero", "crc32c:00000000"}};
+    write_tensor_file(path, {}, notes);
+    CHECK(TensorFile{path}.metadata().at("zero") == "crc32c:00000000");
 }
 
 TEST_CASE("safetensors: a file of ours of another version is refused") {

@@ -4,11 +4,8 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>  // std::snprintf
-#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -28,6 +25,7 @@
 #include <resnet/data/input_file.hpp>
 #include <resnet/io/atomic_file.hpp>
 #include <resnet/io/crc32c.hpp>
+#include <resnet/io/safetensors_checksum.hpp>
 #include <resnet/io/safetensors_header.hpp>
 #include <resnet/io/tensor_type.hpp>
 
@@ -113,49 +111,6 @@ void write_tensor_file(const std::filesystem::path& path, std::span<const Tensor
 
 namespace detail {
 
-/// Parts of a safetensors file before its data: the length of the header in 8 bytes, and the header.
-struct SafetensorsPrefix {
-    explicit SafetensorsPrefix(std::string text) : header{std::move(text)} {
-        const std::uint64_t bytes = header.size();
-        std::memcpy(length.data(), &bytes, sizeof bytes);
-    }
-    SafetensorsPrefix() = default;
-
-    std::uint64_t header_bytes() const {
-        std::uint64_t bytes;
-        std::memcpy(&bytes, length.data(), sizeof bytes);
-        return bytes;
-    }
-
-    std::array<std::byte, 8> length{};
-    std::string header;
-};
-
-inline constexpr std::string_view checksum_kind = "crc32c:";
-inline constexpr std::string_view checksum_zero = "crc32c:00000000";
-
-inline std::string checksum_text(std::uint32_t value) {
-    std::array<char, 16> text{};
-    std::snprintf(text.data(), text.size(), "crc32c:%08x", value);
-    return text.data();
-}
-
-/// The checksum of a file is that of all its bytes with zeros for its own digits.
-/// Adds what precedes the data; `checksum` is the value that the header holds.
-inline Crc32c begin_checksum(const SafetensorsPrefix& prefix, const std::string& checksum, const std::string& file) {
-    std::string header = prefix.header;
-    const std::string quoted = '"' + checksum + '"';
-    const auto place = header.find(quoted);
-    if (place == std::string::npos || header.find(quoted, place + 1) != std::string::npos) {
-        throw FormatError(file, "its checksum once in the header, without escapes", "another spelling");
-    }
-    header.replace(place + 1, checksum.size(), checksum_zero);
-    Crc32c sum;
-    sum.add(prefix.length);
-    sum.add(std::as_bytes(std::span{header}));
-    return sum;
-}
-
 inline void read_exactly(InputFile& file, std::span<std::byte> bytes) {
     if (file.read({reinterpret_cast<std::uint8_t*>(bytes.data()), bytes.size()}) != bytes.size()) {
         throw FormatError(file.name(), "the number of bytes that the system gave as its size", "its end before that");
@@ -172,11 +127,11 @@ inline SafetensorsPrefix read_prefix(InputFile& file, std::uint64_t file_bytes) 
     read_exactly(file, prefix.length);
     const std::uint64_t header_bytes = prefix.header_bytes();
     if (header_bytes > safetensors_header_limit) {
-        throw FormatError(file.name(), "a safetensors header of at most 1048576 bytes", std::to_string(header_bytes),
-                          "is it a safetensors file?");
+        throw FormatError(file.name(), text("a safetensors header of at most ", safetensors_header_limit, " bytes"),
+                          std::to_string(header_bytes), "is it a safetensors file?");
     }
     if (header_bytes > file_bytes - prefix.length.size()) {
-        throw FormatError(file.name(), detail::text("a header of ", header_bytes, " bytes"),
+        throw FormatError(file.name(), text("a header of ", header_bytes, " bytes"),
                           std::to_string(file_bytes - prefix.length.size()), "the file is cut off");
     }
     prefix.header.resize(header_bytes);
@@ -190,7 +145,8 @@ inline void check_version(const Metadata& metadata, const std::string& file) {
     const auto version = metadata.find("format_version");
     const std::string found = version == metadata.end() ? "none" : version->second;
     if (found != file_format_version) {
-        throw FormatError(file, "the format_version 1", printable(found), "it may be from a newer version of resnet");
+        throw FormatError(file, text("the format_version ", file_format_version), printable(found),
+                          "it may be from a newer version of resnet");
     }
 }
 
@@ -202,8 +158,9 @@ inline std::optional<std::string> stated_checksum(const Metadata& metadata, cons
         if (ours) throw FormatError(file, "a checksum, as `format: resnet` promises", "none");
         return {};
     }
-    if (checksum->second.size() == checksum_zero.size() && checksum->second.starts_with(checksum_kind)) {
-        return checksum->second;
+    if (checksum->second.starts_with(checksum_kind)) {
+        if (checksum->second.size() == checksum_zero.size()) return checksum->second;
+        throw FormatError(file, "a checksum of 8 digits after crc32c:", printable(checksum->second));
     }
     if (ours) throw FormatError(file, "a checksum of the kind crc32c", printable(checksum->second));
     return {};  // of a kind that somebody else knows
@@ -295,14 +252,15 @@ inline void write_tensor_file(const std::filesystem::path& path, std::span<const
     }
     detail::SafetensorsPrefix prefix{detail::format_safetensors_header(header, file)};
     if (prefix.header.size() > detail::safetensors_header_limit) {
-        throw Error(file, "names and metadata that fit in 1048576 bytes", std::to_string(prefix.header.size()));
+        throw Error(file, detail::text("names and metadata that fit in ", detail::safetensors_header_limit, " bytes"),
+                    std::to_string(prefix.header.size()));
     }
     detail::parse_safetensors_header(prefix.header, end, file);  // we write nothing that we would not read
 
-    Crc32c sum = detail::begin_checksum(prefix, std::string{detail::checksum_zero}, file);
+    Crc32c sum = detail::begin_checksum(prefix, detail::checksum_zero, file);
     for (const TensorRecord* const tensor : order) sum.add(tensor->bytes);
-    const auto place = prefix.header.find(detail::checksum_zero);
-    prefix.header.replace(place, detail::checksum_zero.size(), detail::checksum_text(sum.value()));
+    prefix.header.replace(detail::find_checksum(prefix.header, detail::checksum_zero), detail::checksum_zero.size(),
+                          detail::checksum_text(sum.value()));
 
     AtomicFile output{path};
     output.write(prefix.length);

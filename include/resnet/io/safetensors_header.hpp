@@ -81,7 +81,8 @@ public:
             throw FormatError(file_, "a header in JSON", "a zero byte in it");
         }
         nlohmann::json::sax_parse(text_, this);
-        std::ranges::sort(header_.tensors, {}, [](const auto& tensor) { return std::tie(tensor.begin, tensor.end); });
+        std::ranges::stable_sort(header_.tensors, {},
+                                 [](const auto& tensor) { return std::tie(tensor.begin, tensor.end); });
         check_contiguous();
         return std::move(header_);
     }
