@@ -177,6 +177,8 @@ TEST_CASE("model: an unknown name and a wrong number of values are errors that c
                          "norm.running_var: expected 5 values, found 6", Error);
     CHECK_THROWS_WITH_AS(model.freeze("con.*"),
                          "freeze: expected a pattern that matches a parameter's name, found con.*", Error);
+    CHECK_THROWS_WITH_AS(model.unfreeze("nothing"),
+                         "unfreeze: expected a pattern that matches a parameter's name, found nothing", Error);
     CHECK_THROWS_AS(model.freeze("norm.running_mean"), Error);  // a buffer
     CHECK(model == copy);
 }
@@ -200,6 +202,21 @@ TEST_CASE(
     CHECK_FALSE(moved == model);
     CHECK(moved.normalization().mean[0] == 0.485f);
     CHECK(moved.normalization().standard_deviation[2] == 0.225f);
+}
+
+TEST_CASE("model: a normalisation that no bytes could be normalised with is refused, and the old one stays") {
+    Model<Shapes> model{Seed{1}};
+    const Normalization before = model.normalization();
+    const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+    for (const float mean : {nan, infinity, -infinity})
+        CHECK_THROWS_AS(model.set_normalization({.mean = {0, 0, mean}}), Error);
+    for (const float deviation : {nan, infinity, 0.0f, -1.0f})
+        CHECK_THROWS_AS(model.set_normalization({.standard_deviation = {1, deviation, 1}}), Error);
+    CHECK(model.normalization() == before);
+    CHECK_THROWS_WITH_AS((Model<Shapes>{Seed{1}, {.standard_deviation = {0, 1, 1}}}),
+                         "normalization: expected finite standard deviations above 0, found 0.000000", Error);
+    CHECK_THROWS_WITH_AS((Model<Shapes>{Seed{1}, {.mean = {nan, 1, 1}}}),
+                         "normalization: expected finite means, found nan", Error);
 }
 
 TEST_CASE("model: freeze and unfreeze take '*' and '?'") {
@@ -235,6 +252,21 @@ TEST_CASE("wildcards: match whole names") {
     CHECK_FALSE(matches("?", ""));
     CHECK(matches("??", "ab"));
     CHECK_FALSE(matches("", "a"));
+    CHECK(matches("*a*b?d*e", "xaab.aabcdbbbde"));
+    CHECK_FALSE(matches("*a*b?d*e", "xaab.aabcdbbbdef"));
+    CHECK(matches("a**", "a"));
+    CHECK(matches("a*?", "a*"));
+    CHECK_FALSE(matches("a*?", "a"));
+}
+
+TEST_CASE("wildcards: neither a long name nor many stars take deep recursion or long") {
+    std::string stars;
+    for (int i = 0; i < 100; ++i) stars += "*a";
+    const std::string name(200'000, 'a');
+    CHECK(detail::matches("*/*", name + '/'));
+    CHECK_FALSE(detail::matches("*/*", name));
+    CHECK(detail::matches(stars, name));
+    CHECK_FALSE(detail::matches(stars + "*b", name));
 }
 
 TEST_CASE("model: the summary lists layers with output, parameters and multiply-accumulates, and totals") {

@@ -50,9 +50,11 @@ public:
     static constexpr int classes = decltype(prototype<Net>(std::declval<Value<3>>()))::features;
 
     /// PyTorch's default initialisation (torchvision's where the network states it), drawn from the seed alone.
+    /// Error as set_normalization.
     explicit Model(Seed seed, Normalization normalization = {})
         : weights_{trace<Net>(Net::image)},
           normalization_{normalization} {
+        check_normalization(normalization);
         Initialization method = Initialization::kaiming_uniform;
         if constexpr (requires { Net::initialization; }) method = Net::initialization;
         weights_.initialize(seed, method);
@@ -82,12 +84,16 @@ public:
 
     /// Keeps the parameters whose names match ('*' any characters, '?' one) as they are in training. Batch norm's mode
     /// is untouched, as in PyTorch. Error where nothing matches.
-    void freeze(std::string_view pattern) { set_frozen(pattern, 1); }
-    void unfreeze(std::string_view pattern) { set_frozen(pattern, 0); }
+    void freeze(std::string_view pattern) { set_frozen("freeze", pattern, 1); }
+    void unfreeze(std::string_view pattern) { set_frozen("unfreeze", pattern, 0); }
 
-    /// How uint8 images become the network's input.
+    /// How uint8 images become the network's input. Error for means that are not finite, and deviations that are not
+    /// finite or not above 0.
     const Normalization& normalization() const noexcept { return normalization_; }
-    void set_normalization(const Normalization& normalization) noexcept { normalization_ = normalization; }
+    void set_normalization(const Normalization& normalization) {
+        check_normalization(normalization);
+        normalization_ = normalization;
+    }
 
     /// A table: layer, output shape, parameters, multiply-accumulates.
     std::string summary(Extent image = Net::image) const;
@@ -100,14 +106,14 @@ public:
     }
 
 private:
-    void set_frozen(std::string_view pattern, char frozen) {
+    void set_frozen(std::string_view where, std::string_view pattern, char frozen) {
         bool found = false;
         for (const StateEntry& entry : weights_.state()) {
             if (entry.kind != StateEntry::Kind::parameter || !detail::matches(pattern, entry.name)) continue;
             at(weights_.frozen(), entry.index) = frozen;
             found = true;
         }
-        if (!found) throw Error("freeze", "a pattern that matches a parameter's name", pattern);
+        if (!found) throw Error(where, "a pattern that matches a parameter's name", pattern);
         weights_.changed();
     }
 

@@ -205,6 +205,10 @@ TEST_CASE("weights: a normalisation that is none is refused; a file that is not 
         const std::string message = refusal([&](Draft& draft) { draft.metadata["normalization.mean"] = text; });
         CHECK(message.starts_with(expected));
     }
+    for (const char* const text : {"1 0 1", "-1 1 1"}) {
+        CHECK(refusal([&](Draft& draft) { draft.metadata["normalization.standard_deviation"] = text; }) ==
+              detail::text(": normalization.standard_deviation: expected three numbers above 0, found ", text));
+    }
     Net model{Seed{1}, {.mean = {1, 2, 3}}};
     load(model, fixtures / "network.safetensors");
     CHECK(model.normalization().mean == std::array<float, 3>{1, 2, 3});

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <array>
+#include <cmath>
+#include <string>
 
+#include <resnet/core/error.hpp>
 #include <resnet/core/image_view.hpp>
 #include <resnet/engine/run.hpp>
 
@@ -39,9 +42,19 @@ void load_block(const ImageView& view, const std::array<Scalar, 3>& scale, const
 
 }  // namespace detail
 
-/// Throws Error where the view is not what the network reads.
+/// Error where bytes could not be normalised with it, or would all become the same.
+inline void check_normalization(const Normalization& normalization) {
+    for (const float mean : normalization.mean)
+        if (!std::isfinite(mean)) throw Error("normalization", "finite means", std::to_string(mean));
+    for (const float deviation : normalization.standard_deviation)
+        if (!(std::isfinite(deviation) && deviation > 0))
+            throw Error("normalization", "finite standard deviations above 0", std::to_string(deviation));
+}
+
+/// Throws Error where the view is not what the network reads. No images are.
 inline void check_images(const ImageView& view, Extent extent) {
-    if (view.images < 1) throw Error("images", "at least one image", std::to_string(view.images));
+    if (view.images < 0) throw Error("images", "at least no image", std::to_string(view.images));
+    if (view.images > 0 && view.data == nullptr) throw Error("images", "pixels", "a null pointer");
     if (view.channels != 3) throw Error("images", "3 channels", std::to_string(view.channels));
     if (view.extent != extent)
         throw Error("images", std::to_string(extent.height) + "x" + std::to_string(extent.width) + " pixels",

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -40,13 +41,26 @@ struct StateEntry {
 
 namespace detail {
 
-/// '*' any number of characters, '?' one.
+/// '*' any number of characters, '?' one. Only the last '*' is ever given more characters: those before it can keep the
+/// fewest. So the time is at most the product of the lengths, whatever a file names its tensors.
 constexpr bool matches(std::string_view pattern, std::string_view text) {
-    if (pattern.empty()) return text.empty();
-    if (pattern.front() == '*')
-        return matches(pattern.substr(1), text) || (!text.empty() && matches(pattern, text.substr(1)));
-    return !text.empty() && (pattern.front() == '?' || pattern.front() == text.front()) &&
-           matches(pattern.substr(1), text.substr(1));
+    constexpr std::size_t none = std::string_view::npos;
+    std::size_t p = 0, t = 0, star = none, after_star = 0;
+    while (t < text.size()) {
+        if (p < pattern.size() && pattern[p] == '*') {
+            star = p++;
+            after_star = t;
+        } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+            ++p;
+            ++t;
+        } else if (star != none) {
+            p = star + 1;
+            t = ++after_star;
+        } else {
+            return false;
+        }
+    }
+    return pattern.find_first_not_of('*', p) == none;
 }
 
 inline constexpr Index reorder_strip = 64;  // output channels

@@ -163,7 +163,8 @@ inline std::array<float, 3> numbers_of_text(std::string_view text, const std::st
 
 inline constexpr auto mean_key = "normalization.mean", deviation_key = "normalization.standard_deviation";
 
-/// The normalisation that a file of ours states; the default where it states none.
+/// The normalisation that a file of ours states; the default where it states none. FormatError where a model can't have
+/// it.
 inline Normalization normalization_of(const TensorFile& file, Normalization normalization) {
     const auto numbers = [&file](const char* key, std::array<float, 3>& into) {
         const auto found = file.metadata().find(key);
@@ -172,6 +173,10 @@ inline Normalization normalization_of(const TensorFile& file, Normalization norm
     if (file.is_ours()) {
         numbers(mean_key, normalization.mean);
         numbers(deviation_key, normalization.standard_deviation);
+        if (std::ranges::min(normalization.standard_deviation) <= 0) {
+            throw FormatError(text(file.name(), ": ", deviation_key), "three numbers above 0",
+                              numbers_text(normalization.standard_deviation));
+        }
     }
     return normalization;
 }
@@ -201,7 +206,6 @@ void load(Model<Net, Scalar>& model, const std::filesystem::path& path, const Lo
     const Normalization normalization = detail::normalization_of(file, model.normalization());
     // From here on nothing throws.
     weights.write(model.weights());
-    model.weights().changed();
     model.set_normalization(normalization);
 }
 
