@@ -88,4 +88,6 @@ TEST_CASE("predicted_class: the first of top_k") {
         CHECK(predicted_class(logits) == top_k(logits, 1)[0].index);
     }
     CHECK(predicted_class(std::vector{1.0f, 4.0f, 4.0f, 2.0f}) == 1);
+    CHECK_THROWS_WITH_AS(predicted_class(std::vector<float>{}),
+                         "predicted_class: expected at least 1 class, found none", Error);
 }

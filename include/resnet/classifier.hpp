@@ -24,7 +24,8 @@ struct ClassifierOptions {
 };
 
 /// A row of numbers for each image of a batch, row-major [N][columns]. They stay valid as long as this object, which
-/// holds memory of its Classifier and must not outlive it. Movable only.
+/// holds memory of its Classifier and must not outlive it: `predicted_class(classify(images)[0])` is right,
+/// `const auto row = classify(images)[0];` refers to what is gone. Movable only.
 template <class Scalar>
 class Rows {
 public:
@@ -97,7 +98,7 @@ public:
         engine_->reserve(options.batch);
     }
 
-    /// Of any number of images. Error where they are not of the planned extent or not three channels.
+    /// Of any number of images, also of none. Error where they are not of the planned extent or not three channels.
     Logits<Scalar> operator()(const ImageView& images) const& {
         return lease<Logits<Scalar>>(images, engine_->logits(), observe_nothing);
     }

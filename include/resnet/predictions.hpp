@@ -42,7 +42,7 @@ std::vector<std::ranges::range_value_t<Values>> softmax(const Values& logits);
 template <class_values Values>
 std::vector<ClassValue<std::ranges::range_value_t<Values>>> top_k(const Values& values, int k);
 
-/// The first of top_k. PyTorch: torch.argmax(logits[n]).
+/// The first of top_k. Error where there are no values. PyTorch: torch.argmax(logits[n]).
 template <class_values Values>
 int predicted_class(const Values& values);
 
@@ -90,6 +90,7 @@ std::vector<ClassValue<std::ranges::range_value_t<Values>>> top_k(const Values& 
 
 template <class_values Values>
 int predicted_class(const Values& values) {
+    if (std::ranges::empty(values)) throw Error("predicted_class", "at least 1 class", "none");
     const auto* const first = std::ranges::data(values);
     std::size_t best = 0;
     for (std::size_t c = 1; c < std::ranges::size(values); ++c)

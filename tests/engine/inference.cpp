@@ -349,8 +349,11 @@ TEST_CASE("inference: images or logits that do not fit are an error with both nu
     wrong = images.view;
     wrong.channels = 1;
     CHECK_THROWS_WITH_AS(classify(wrong), "images: expected 3 channels, found 1", Error);
-    wrong = images.view.slice(0, 0);
-    CHECK_THROWS_WITH_AS(classify(wrong), "images: expected at least one image, found 0", Error);
+    wrong = images.view;
+    wrong.data = nullptr;
+    CHECK_THROWS_WITH_AS(classify(wrong), "images: expected pixels, found a null pointer", Error);
+    wrong.images = -1;
+    CHECK_THROWS_WITH_AS(classify(wrong), "images: expected at least no image, found -1", Error);
     std::vector<float> logits(9);
     CHECK_THROWS_WITH_AS(classify(images.view, logits), "logits: expected 10 elements, found 9", Error);
 }
@@ -380,8 +383,23 @@ TEST_CASE("inference: images or memory that do not fit an embedding are an error
     const Images<SmallResNet, float> images{2, 1};
     std::vector<float> embeddings(95);
     CHECK_THROWS_WITH_AS(classify.embed(images.view, embeddings), "embeddings: expected 96 elements, found 95", Error);
-    CHECK_THROWS_WITH_AS(classify.embed(images.view.slice(0, 0)), "images: expected at least one image, found 0",
-                         Error);
+}
+
+// PyTorch: a batch of shape [0, 3, H, W] gives [0, classes].
+TEST_CASE("inference: no images give no rows") {
+    const Classifier<SmallResNet> classify{used_model<SmallResNet, float>(5)};
+    const ImageView none = nhwc(static_cast<const float*>(nullptr), 0, {16, 16});
+    const auto logits = classify(none);
+    CHECK(logits.images() == 0);
+    CHECK(logits.classes() == 5);
+    CHECK(logits.values().empty());
+    const auto embeddings = classify.embed(none);
+    CHECK(embeddings.features() == 48);
+    CHECK(embeddings.values().empty());
+    classify(none, std::span<float>{});
+    std::vector<float> too_many(5);
+    CHECK_THROWS_WITH_AS(classify(none, too_many), "logits: expected 0 elements, found 5", Error);
+    CHECK(classify(Images<SmallResNet, float>{1, 1}.view).images() == 1);
 }
 
 TEST_CASE("inference: a batch of any size is one call, also where it goes through the network in several parts") {

@@ -64,8 +64,8 @@ public:
     double forward(const ImageView& images, const Targets& targets, const Normalization& normalization,
                    const auto& observe) {
         ready_ = false;
-        check_images(images, images.extent);
         check_batch(images.images, images.extent);
+        check_images(images, images.extent);
         check_targets(targets, images.images, plan_->tensor(plan_->program().logits).channels);
         workspace_->reserve(images.images);
         if (packed_generation_ != weights_.generation() || stale_) {
