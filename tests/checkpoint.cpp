@@ -251,6 +251,10 @@ TEST_CASE("checkpoint: a moving average goes on, and one that is missing or too 
     };
     TrainingRun<Net> whole{{}}, cut{{}}, resumed{{}, Seed{5}};
     MovingAverage<Net> expected{whole.model, 0.9f}, average{cut.model, 0.9f}, other{resumed.model, 0.9f};
+    for (TrainingRun<Net>* const run : {&whole, &cut}) {
+        run->model.freeze("conv1.weight");
+        run->model.set_normalization({.mean = {1, 2, 3}});
+    }
     go_on(whole, expected, 6);
     go_on(cut, average, 4);
     save_checkpoint(path, cut.trainer, cut.position, &average);
@@ -263,8 +267,15 @@ TEST_CASE("checkpoint: a moving average goes on, and one that is missing or too 
               load_checkpoint(without, resumed.trainer, &other);
           }).find("missing: average/") != std::string::npos);
     CHECK((resumed.state() == before && other.model() == other_before));
-    resumed.position = load_checkpoint(path, resumed.trainer, &other).position;
-    CHECK(other.model() == average.model());
+    const auto [position, differences] = load_checkpoint(path, resumed.trainer, &other);
+    CHECK(differences.empty());
+    resumed.position = position;
+    CHECK(other.model() == average.model());  // and the normalisation
+    CHECK(other.model().weights().frozen() == average.model().weights().frozen());
+    CHECK(other.model().parameters()[0].frozen);
+    MovingAverage<Net> faster{whole.model, 0.5f};
+    CHECK(load_checkpoint(path, resumed.trainer, &faster).differences ==
+          std::vector<std::string>{"decay 0.9, now 0.5"});
     go_on(resumed, other, 2);
     CHECK(resumed.model == whole.model);
     CHECK(other.model() == expected.model());
@@ -456,6 +467,8 @@ TEST_CASE("checkpoint: a text that is missing or none of its kind is refused, an
                   detail::text(": ", key, ": expected a number of its type, found ", text));
         }
     }
+    CHECK(refusal([](Draft& draft) { draft.metadata["position.batch"] = "-2"; }) ==
+          ": position.batch: expected a number of at least 0, found -2");
     CHECK(refusal([](Draft& draft) {
               draft.metadata["position.epoch"] = "4294967296";
           }).starts_with(": position.epoch: expected a number"));
@@ -499,6 +512,20 @@ TEST_CASE("checkpoint: between a forward and its apply there is nothing that cou
     CHECK_THROWS_AS(run.save(folder.path() / "checkpoint"), Error);
     run.trainer.apply();
     run.save(folder.path() / "checkpoint");
+}
+
+TEST_CASE("checkpoint: a batch below 0 is not saved, and a note may be any text") {
+    const TemporaryFolder folder;
+    TrainingRun<Tiny<5>> run{{}};
+    run.position.batch = -2;
+    CHECK_THROWS_WITH_AS(run.save(folder.path() / "checkpoint"),
+                         "save_checkpoint: expected a batch of at least 0, found -2", Error);
+    run.position.batch = 2;
+    run.position.notes = {{"a", "crc32c:00000000"}, {"\"checksum", "crc32c:00000000"}, {"checksum\"", "\\\"\n"}};
+    const auto notes = run.position.notes;
+    run.save(folder.path() / "checkpoint");
+    run.load(folder.path() / "checkpoint");
+    CHECK(run.position.notes == notes);
 }
 
 TEST_CASE("checkpoint: a save writes, syncs, renames, and syncs the folder, in this order") {

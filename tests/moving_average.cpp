@@ -11,7 +11,8 @@
 using namespace resnet;
 using tests::SmallResNet;
 
-TEST_CASE("moving average: weights and statistics follow the formula, counters and normalisation the model") {
+TEST_CASE(
+    "moving average: weights and statistics follow the formula; counters, normalisation and what is frozen the model") {
     Model<SmallResNet> model{Seed{1}};
     MovingAverage<SmallResNet> average{model, 0.75f};
     CHECK(average.model() == model);
@@ -21,8 +22,10 @@ TEST_CASE("moving average: weights and statistics follow the formula, counters a
         model.set_parameter("bn1.running_var", std::vector<float>(32, value));
         model.set_parameter("bn1.num_batches_tracked", std::vector<float>{value});
         model.set_normalization({.mean = {0, 0, value}});
+        model.freeze("fc.weight");
         average.update(model);
     }
+    CHECK(average.model().weights().frozen() == model.weights().frozen());
     for (std::size_t i = 0; i < before.size(); ++i)
         CHECK(average.model().parameter("fc.bias")[i] == doctest::Approx(0.75 * (0.75 * before[i] + 1) + 2));
     CHECK(average.model().parameter("bn1.running_var")[31] == doctest::Approx(0.75 * (0.75 + 1) + 2));

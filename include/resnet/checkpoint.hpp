@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
+#include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -29,7 +31,7 @@ namespace resnet::inline v0 {
 /// as well: `loader.epoch(epoch, batch)` delivers what comes next. So is the place in a schedule, which is a function of
 /// the step: epoch * loader.batches() + batch.
 struct RunPosition {
-    Seed seed{};              // of the loader
+    Seed seed{};              // of the loader; its other options are the program's, as data and schedule are
     std::uint32_t epoch = 0;  // the one that is under way
     Index batch = 0;          // of the epoch: the next one; the number of batches where the epoch is through
     Metadata notes{};         // the program's own: sums so far, the best accuracy, the options it was started with
@@ -38,8 +40,9 @@ struct RunPosition {
 /// What load_checkpoint gives back.
 struct Resumed {
     RunPosition position;
-    /// What the bits depend on and is not as it was: "instruction set avx512, now avx2". Where it is empty, the run ends
-    /// with the same bits as if it had not stopped, whatever the number of threads; else with other roundings.
+    /// What the library knows of that the bits depend on and that is not as it was: "instruction set avx512, now avx2".
+    /// Where it is empty, and the loader is one of the same data, seed and options, the run ends with the same bits as if
+    /// it had not stopped, whatever the number of threads.
     std::vector<std::string> differences;
 };
 
@@ -47,7 +50,8 @@ struct Resumed {
 /// a safetensors file: the model's tensors with PyTorch's names, which `load(model, path)` takes out of it as well; the
 /// optimizer's as `optimizer/first/<parameter>` and `optimizer/second/<parameter>`; those of a moving average, if there
 /// is one, as `average/<name>`; everything else in the metadata, exactly. Equal states give equal bytes.
-/// FileError where it can't be written: then the old file is as it was. Error between a forward and its apply.
+/// FileError where it can't be written: then the old file is as it was. Error between a forward and its apply, and for a
+/// batch below 0.
 ///
 ///     for (const auto& batch : loader.epoch(epoch)) {
 ///         trainer.step(batch.images, batch.labels);
@@ -94,6 +98,14 @@ auto parts_of(Optimizer& optimizer) {
         {"optimizer/first", optimizer.first()}};
     if (optimizer.second().size() > 0) parts.push_back({"optimizer/second", optimizer.second()});
     return parts;
+}
+
+/// What the bits depend on, as metadata of a file.
+template <class Net, class Scalar>
+Metadata fingerprint(const Trainer<Net, Scalar>& trainer, const MovingAverage<Net, Scalar>* average) {
+    Metadata metadata = fingerprint<Scalar>(trainer.engine().options());
+    if (average != nullptr) metadata[text(fingerprint_prefix, "decay")] = number_text(average->decay());
+    return metadata;
 }
 
 /// The tensors that a checkpoint of this trainer has: the model's, the parts', and what was live.
@@ -153,6 +165,8 @@ inline RunPosition position_of(const TensorFile& file) {
     RunPosition position{.seed = {number_in<std::uint64_t>(file, "position.seed")},
                          .epoch = number_in<std::uint32_t>(file, "position.epoch"),
                          .batch = number_in<Index>(file, "position.batch")};
+    if (position.batch < 0)
+        throw FormatError(file.name() + ": position.batch", "a number of at least 0", std::to_string(position.batch));
     for (const auto& [key, value] : file.metadata())
         if (key.starts_with(note_prefix)) position.notes[key.substr(note_prefix.size())] = value;
     return position;
@@ -175,6 +189,7 @@ void save_checkpoint(const std::filesystem::path& path, const Trainer<Net, Scala
     const auto& optimizer = engine.optimizer();
     const Weights<Scalar>& weights = trainer.model().weights();
     if (engine.staged() != 0) throw Error("save_checkpoint", "an apply after each forward", "a forward without it");
+    if (position.batch < 0) throw Error("save_checkpoint", "a batch of at least 0", std::to_string(position.batch));
 
     const auto parts = detail::parts_of(optimizer);
     const Index models = average != nullptr ? 2 : 1;
@@ -199,7 +214,7 @@ void save_checkpoint(const std::filesystem::path& path, const Trainer<Net, Scala
     metadata.merge(detail::normalization_text(trainer.model().normalization()));
     metadata.merge(detail::settings_text(optimizer.settings()));
     metadata.merge(detail::position_text(position));
-    metadata.merge(detail::fingerprint<Scalar>(engine.options()));
+    metadata.merge(detail::fingerprint(trainer, average));
     write_tensor_file(path, collection.tensors(), std::move(metadata));
 }
 
@@ -228,7 +243,7 @@ Resumed load_checkpoint(const std::filesystem::path& path, Trainer<Net, Scalar>&
     misfits.check(file.name(), "a checkpoint of this network and optimizer");
 
     Resumed resumed{detail::position_of(file),
-                    detail::differences(file.metadata(), detail::fingerprint<Scalar>(engine.options()))};
+                    detail::differences(file.metadata(), detail::fingerprint(trainer, average))};
     const Normalization normalization = detail::normalization_of(file, model.normalization());
     std::vector<char> frozen = detail::frozen_of(file, model.weights());
     const auto marks = file.read<std::int8_t>(detail::live_name);
@@ -249,12 +264,10 @@ Resumed load_checkpoint(const std::filesystem::path& path, Trainer<Net, Scalar>&
     if (average != nullptr) {
         average_weights.write(average->model().weights());
         average->model().weights().frozen() = frozen;
-        average->model().weights().changed();
         average->model().set_normalization(normalization);
     }
     weights.write(model.weights());
     model.weights().frozen() = std::move(frozen);
-    model.weights().changed();
     model.set_normalization(normalization);
     engine.restore(std::move(optimizer), std::move(live));
     return resumed;

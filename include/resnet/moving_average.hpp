@@ -1,6 +1,7 @@
 // An exponential moving average of a model: smoother than its last step, and often a few tenths more accurate.
 #pragma once
 
+#include <algorithm>
 #include <string>
 
 #include <resnet/core/error.hpp>

@@ -2,7 +2,6 @@
 // model that is loaded from them is theirs, or as it was.
 #include <algorithm>
 #include <cstdlib>
-
 #include <optional>
 
 #include <resnet/io/weights.hpp>
