@@ -1,5 +1,6 @@
 // Classifies photos with a trained network: the likeliest classes and their probabilities, as a table or as JSON.
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
@@ -77,7 +78,12 @@ int classify_photos(const Options& options, Names names, resnet::Image (*prepare
         throw std::runtime_error("--top " + std::to_string(options.top) + ": this model has " +
                                  std::to_string(names.size()) + " classes");
     resnet::Model<Net> model{resnet::Seed{0}};
-    load(model, options.weights);
+    try {
+        load(model, options.weights);
+    } catch (const resnet::FormatError& error) {
+        if (error.expected() != "the weights of this network") throw;
+        throw std::runtime_error(std::string{error.what()} + "\nare these weights of another network? see --model");
+    }
 
     Problems problems;
     const auto photos = find_photos(options.photos, problems);
@@ -91,6 +97,10 @@ int classify_photos(const Options& options, Names names, resnet::Image (*prepare
         const auto logits = classify(resnet::nhwc(batch.pixels.data(), std::ssize(batch.files), Net::image));
         for (std::size_t i = 0; i < batch.files.size(); ++i) {
             const auto probabilities = resnet::softmax(logits[static_cast<resnet::Index>(i)]);
+            if (std::isnan(probabilities[0])) {  // then all of them are
+                problems.report(batch.files[i], "expected finite logits from the network, found infinite ones or NaN");
+                continue;
+            }
             printer.print(batch.files[i].string(), resnet::top_k(probabilities, options.top), names);
         }
         std::fflush(stdout);

@@ -18,6 +18,7 @@ struct Options {
 };
 
 inline void add_options(CLI::App& app, Options& options) {
+    app.name("classify");
     app.description(
         "Says what is on photos: the likeliest classes and their probabilities, from a network with trained weights.");
     app.add_option("photos", options.photos,
@@ -39,7 +40,8 @@ inline void add_options(CLI::App& app, Options& options) {
     app.add_flag("--json", options.json,
                  R"(print an array with one object a photo: {"file", "classes": [{"class", "index", "probability"}]})");
     app.footer(
-        "A photo that can't be read is named on the standard error stream, the others are classified, and the exit "
+        "A photo that can't be read, or for which the network gives no numbers, is named on the standard error stream, "
+        "the others are classified, and the exit "
         "status is 1.\n\n"
         "torchvision's weights become a safetensors file with\n"
         "  python3 -c \"import torchvision, safetensors.torch as s; s.save_file("

@@ -38,18 +38,26 @@ inline bool is_photo(const std::filesystem::path& path) {
     return std::ranges::count(std::array{".png", ".jpg", ".jpeg"}, extension) > 0;
 }
 
-/// The photos in a folder and below, sorted.
-inline std::vector<std::filesystem::path> photos_below(const std::filesystem::path& folder, Problems& problems) {
+/// The photos in a folder and below, sorted. Links to folders are not followed. A folder that can't be read is reported,
+/// and what it holds is left out.
+inline std::vector<std::filesystem::path> photos_below(const std::filesystem::path& top, Problems& problems) {
     namespace fs = std::filesystem;
-    std::vector<fs::path> photos;
-    std::error_code error;
-    for (auto entry = fs::recursive_directory_iterator{folder, error}; !error && entry != fs::end(entry);
-         entry.increment(error)) {
-        std::error_code ignored;  // what can't be looked at is no folder: read_image says what is wrong with it
-        if (is_photo(entry->path()) && !entry->is_directory(ignored)) photos.push_back(entry->path());
+    std::vector<fs::path> photos, folders{top};
+    bool all_read = true;
+    while (!folders.empty()) {
+        const fs::path folder = folders.back();
+        folders.pop_back();
+        std::error_code error;
+        for (fs::directory_iterator entry{folder, error}, end; !error && entry != end; entry.increment(error)) {
+            std::error_code ignored;  // what can't be looked at is no folder: read_image says what is wrong with it
+            const bool is_folder = entry->is_directory(ignored);
+            if (is_folder && !entry->is_symlink(ignored)) folders.push_back(entry->path());
+            if (!is_folder && is_photo(entry->path())) photos.push_back(entry->path());
+        }
+        if (error) problems.report(folder, error.message());
+        all_read = all_read && !error;
     }
-    if (error) problems.report(folder, error.message());
-    else if (photos.empty()) problems.report(folder, "no .png, .jpg or .jpeg file in this folder or below");
+    if (all_read && photos.empty()) problems.report(top, "no .png, .jpg or .jpeg file in this folder or below");
     std::ranges::sort(photos);
     return photos;
 }

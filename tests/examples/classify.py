@@ -2,6 +2,7 @@
 
 The weights are made here: a network that tells red photos (class 0) from blue ones (class 1) by the mean of a channel.
 """
+import ctypes
 import json
 import os
 import pathlib
@@ -20,8 +21,8 @@ MODELS = {  # kernel of the stem, names of the shortcut and of the last layer, c
 case, program = sys.argv[1:]
 
 
-def write_weights(path, model):
-    """A ResNet18 whose blocks hand on channel 0 (red) and 1 (blue), and nothing else."""
+def write_weights(path, model, bias=0):
+    """A ResNet18 whose blocks hand on channel 0 (red) and 1 (blue), and nothing else; `bias` is that of class 3."""
     kernel, shortcut, head, classes, *_ = MODELS[model]
     tensors = {}  # name: (shape, {element: value}); other elements are 0
 
@@ -49,7 +50,7 @@ def write_weights(path, model):
                 batch_norm(f"{name}.{shortcut}.1", outputs, 2)
             inputs = outputs
     tensors[head + ".weight"] = [classes, 512], {0: 1, 512 + 1: 1}
-    tensors[head + ".bias"] = [classes], {}
+    tensors[head + ".bias"] = [classes], {3: bias}
 
     header, offset = {}, 0
     for name, (shape, _) in tensors.items():
@@ -83,9 +84,17 @@ def run(*arguments, **options):
     return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, **options)
 
 
-def classified(*arguments, status=0):
+def obey_permissions():
+    """Before the program begins: also root's may then read nothing without permission."""
+    drop, read_search, override = 24, 2, 1  # PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE
+    if os.geteuid() == 0:
+        for capability in override, read_search:
+            assert ctypes.CDLL(None).prctl(drop, capability, 0, 0, 0) == 0
+
+
+def classified(*arguments, status=0, **options):
     """The JSON of a run and what it says on the standard error stream."""
-    done = run("--json", *arguments)
+    done = run("--json", *arguments, **options)
     assert done.returncode == status, (done.returncode, done.stderr)
     assert status != 0 or done.stderr == "", done.stderr
     return json.loads(done.stdout), done.stderr
@@ -105,6 +114,7 @@ def main(folder):
     if case == "help":
         done = run("--help")
         assert done.returncode == 0 and done.stderr == "", done
+        assert "Usage: classify [OPTIONS] photos..." in done.stdout, done
         for option in "model weights top batch json".split():
             assert f"--{option} " in done.stdout, option
         assert run("--weights", weights).returncode not in (0, 1)  # no photo
@@ -164,6 +174,13 @@ def main(folder):
             assert photo["classes"][0]["class"] == ("automobile" if i % 3 else "airplane"), photo
         whole, _ = classified(*cifar, "--batch", 1000, photos)
         assert whole == found
+        (photos / "more").rename(photos / "a")  # the first that is met; the others are classified
+        (photos / "a").chmod(0)
+        found, said = classified(*cifar, photos, preexec_fn=obey_permissions, status=1)
+        assert first_classes(found) == {"blue.PNG": "automobile", "red.png": "airplane"}, found
+        assert said == f"error: {photos}/a: Permission denied\n", said
+        (photos / "a").chmod(0o700)
+
         (folder / "empty").mkdir()
         found, said = classified(*cifar, folder / "empty", photos / "red.png", status=1)
         assert said.startswith(f"error: {folder}/empty: ") and len(found) == 1, (said, found)
@@ -172,10 +189,17 @@ def main(folder):
         done = run(*cifar, photos)
         assert done.returncode == 1 and done.stdout == "", done
         assert done.stderr.startswith(f"error: {weights}: expected the weights of this network, found "), done.stderr
+        assert done.stderr.endswith("\nare these weights of another network? see --model\n"), done.stderr
         done = run("--weights", folder / "missing", photos)
         assert done.returncode == 1 and done.stderr.startswith(f"error: {folder}/missing: "), done.stderr
         done = run(*cifar, "--top", 11, photos)
         assert done.returncode == 1 and done.stderr == "error: --top 11: this model has 10 classes\n", done.stderr
+
+    elif case == "no_numbers":  # of a network that has diverged; whatever photo it is
+        write_weights(weights, "cifar-resnet18", bias=float("nan"))
+        found, said = classified(*cifar, photos, status=1)
+        assert found == [] and said.count("expected finite logits from the network, found infinite ones or NaN\n") == 2, (said, found)
+        assert said.startswith(f"error: {photos}/blue.PNG: "), said
 
     elif case == "full_disk":
         with open("/dev/full", "w", encoding="utf-8") as full:
