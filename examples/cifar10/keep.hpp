@@ -131,12 +131,6 @@ public:
     }
 
 private:
-    static std::string exact(double value) {
-        char text[32];
-        std::snprintf(text, sizeof text, "%.17g", value);
-        return text;
-    }
-
     /// What a run's data must have in common with that of its checkpoint.
     static std::string identity(const Data& data) {
         resnet::Crc32c sum;

@@ -19,6 +19,12 @@
 
 #include "recipe.hpp"
 
+/// The shortest text that is read as the same number.
+inline std::string exact(auto number) {
+    std::array<char, 32> digits{};
+    return {digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr};
+}
+
 /// What the command line asks for. What is 0 or empty by default is the recipe's: see `resolved`.
 struct Options {
     std::string model = "tutorial", recipe = "tutorial";
@@ -51,6 +57,7 @@ inline std::string check_unsigned(const std::string& text) {
 inline std::string check_not_empty(const std::string& text) { return text.empty() ? "an empty name" : ""; }
 
 inline void add_options(CLI::App& app, Options& options) {
+    app.name("cifar10");
     app.description(
         "Trains a residual network on CIFAR-10 and tests it. The defaults are the PyTorch tutorial's network and "
         "recipe.");
@@ -132,12 +139,10 @@ inline resnet::OptimizerSettings optimizer(const Options& options) {
 /// 0 where --limit is not given.
 inline std::vector<std::pair<std::string, std::string>> decisive(const Options& given) {
     const Options options = resolved(given);
-    std::array<char, 32> digits{};  // the shortest that are read as the same number
-    std::to_chars(digits.data(), digits.data() + digits.size(), options.learning_rate);
     return {{"model", options.model},
             {"recipe", options.recipe},
             {"optimizer", options.optimizer},
-            {"learning-rate", digits.data()},
+            {"learning-rate", exact(options.learning_rate)},
             {"batch-size", std::to_string(options.batch_size)},
             {"seed", std::to_string(options.seed)},
             {"limit", std::to_string(options.limit)}};

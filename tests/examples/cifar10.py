@@ -106,6 +106,7 @@ def without_times(lines):
 if case == "help":
     done = run("--help")
     assert done.returncode == 0 and done.stderr == "", done
+    assert "Usage: cifar10 [OPTIONS]" in done.stdout, done
     for option in "model recipe epochs batch-size optimizer learning-rate seed threads data limit out resume verbose".split():
         assert f"--{option} " in done.stdout, option
     assert run("--no-such-option").returncode != 0
