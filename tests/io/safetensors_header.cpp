@@ -38,6 +38,18 @@ TEST_CASE("safetensors header: tensors come in the order of their data, metadata
     CHECK(header.tensors[2].end == 32);
 }
 
+TEST_CASE("safetensors header: tensors without elements keep their order") {
+    std::string text;
+    for (int i = 0; i < 100; ++i) {
+        text += (i == 0 ? "{\"" : ",\"") + std::to_string(i * 37 % 100) +
+                R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
+    }
+    const auto header = detail::parse_safetensors_header(text + '}', 0, "net");
+    REQUIRE(header.tensors.size() == 100);
+    for (int i = 0; i < 100; ++i)
+        CHECK(header.tensors[static_cast<std::size_t>(i)].name == std::to_string(i * 37 % 100));
+}
+
 TEST_CASE("safetensors header: an empty file of tensors is one") {
     CHECK(defect("{}").empty());
     CHECK(defect(R"({"__metadata__":{}})").empty());

@@ -68,7 +68,8 @@ inline TracedSave trace_save(auto&& save, int stop) {
     int status = 0;
     REQUIRE(::waitpid(child, &status, 0) == child);
     traced.possible = !(WIFEXITED(status) && WEXITSTATUS(status) == 3);
-    if (WIFSTOPPED(status)) ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD);  // for the calls' numbers
+    if (WIFSTOPPED(status))
+        ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD);  // for the calls' numbers
     for (int i = 0; (stop == 0 || i < stop) && WIFSTOPPED(status); ++i) {
         ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
         REQUIRE(::waitpid(child, &status, 0) == child);
@@ -87,6 +88,7 @@ inline TracedSave trace_save(auto&& save, int stop) {
 /// Where no process can be traced it says so and checks nothing.
 inline bool kill_at_each_system_call(auto&& before, auto&& save, auto&& after) {
     bool finished = false;
+    int kills = 0;
     for (int stop = 1; !finished; ++stop) {
         CAPTURE(stop);
         before();
@@ -96,8 +98,10 @@ inline bool kill_at_each_system_call(auto&& before, auto&& save, auto&& after) {
             return false;
         }
         finished = traced.finished;
+        kills += finished ? 0 : 1;
         after();
     }
+    MESSAGE("killed " << kills << " times");
     return true;
 }
 
