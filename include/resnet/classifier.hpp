@@ -133,6 +133,7 @@ public:
     }
 
     const Plan& plan() const noexcept { return engine_->plan(); }
+    /// What the snapshot and the memory of calls that are over hold.
     Index bytes() const { return engine_->bytes(); }
 
 private:

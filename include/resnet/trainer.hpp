@@ -86,6 +86,8 @@ public:
     /// The training without the network's type.
     const TrainingEngine<Scalar>& engine() const noexcept { return *engine_; }
     TrainingEngine<Scalar>& engine() noexcept { return *engine_; }
+    /// What training holds beside the model: gradients, the optimizer's arrays, and what the plan needs for the batches
+    /// so far (Plan::bytes).
     Index bytes() const { return engine_->bytes(); }
 
 private:

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <resnet/engine/executor.hpp>
+#include <resnet/engine/memory.hpp>
 
 namespace resnet::inline v0 {
 
@@ -49,6 +50,15 @@ void copy_rows(const Run<Scalar>& run, int tensor, Scalar* rows) {
 }
 
 }  // namespace detail
+
+/// How many images of a large batch go through the network together: whole blocks whose activations fit in the last-level
+/// cache beside the weights, but enough of them to share.
+template <class Scalar = float>
+Index images_a_part(const Plan& plan) {
+    constexpr Index cache = Index{16} << 20;
+    const Index image = plan.arena_elements(1) * static_cast<Index>(sizeof(Scalar));
+    return std::max<Index>(round_up(std::max<Index>(cache / image, 16), plan.block()), plan.block());
+}
 
 template <class Scalar>
 class InferenceEngine {
@@ -94,14 +104,14 @@ public:
     /// Memory for one call with so many images.
     void reserve(Index images) {
         const Lease memory = borrow();
-        memory->workspace.reserve(std::min(images, images_a_part()));
+        memory->workspace.reserve(std::min(images, images_a_part<Scalar>(plan_)));
         memory->result.reserve(images * logits().columns);
     }
 
     /// Writes [N][columns] of an output. A large batch goes through the network in parts that stay in the caches.
     void run(Memory& memory, const ImageView& images, const InferenceOutput& output, Scalar* rows,
              const auto& observe) const {
-        const Index part = images_a_part();
+        const Index part = images_a_part<Scalar>(plan_);
         for (Index first = 0; first < images.images; first += part) {
             const Index count = std::min(part, images.images - first);
             memory.workspace.reserve(count);
@@ -142,13 +152,6 @@ private:
     }
 
     InferenceOutput output(int tensor, int steps) const { return {tensor, steps, plan_.tensor(tensor).elements()}; }
-
-    /// Whole blocks whose activations fit in the last-level cache beside the weights, but enough of them to share.
-    Index images_a_part() const {
-        constexpr Index cache = Index{16} << 20;
-        const Index image = plan_.arena_elements(1) * static_cast<Index>(sizeof(Scalar));
-        return std::max<Index>(round_up(std::max<Index>(cache / image, 16), plan_.block()), plan_.block());
-    }
 
     const Kernels<Scalar>& kernels_;
     Plan plan_;

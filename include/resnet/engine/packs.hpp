@@ -143,6 +143,10 @@ public:
 
     const Scalar* at(Index offset) const noexcept { return buffer_.data() + offset; }
     Index bytes() const noexcept { return buffer_.bytes() + scratch_.bytes(); }
+    /// Of scratch, for packing on up to so many workers.
+    static Index scratch_elements(const Plan& plan, int workers) {
+        return workers_for(plan.pack_elements(), workers) * detail::winograd_pack_scratch;
+    }
 
     /// Training: packs of all forward and grad_input steps from the master weights.
     void pack(const Weights<Scalar>& weights) {
@@ -173,7 +177,7 @@ private:
 
     void run_tasks(const auto& weight_of) {
         const int workers = workers_for(buffer_.size(), worker_count());
-        scratch_.reserve(workers * detail::winograd_pack_scratch);
+        scratch_.reserve(scratch_elements(plan_, worker_count()));
         for_each_chunk(static_cast<Index>(tasks_.size()), workers, [&](Index chunk, int slot) {
             const Task& task = tasks_[static_cast<std::size_t>(chunk)];
             const PlannedStep& step = plan_[task.step];

@@ -53,6 +53,11 @@ public:
     Index pack_elements() const noexcept { return packs_; }
     int widest_tensor() const noexcept { return channels_; }  // most channels of any tensor
 
+    /// What a run of so many images on so many workers holds beside the flat buffers of weights, gradients and
+    /// optimizer: the Workspace and the Packs, once both have served such a batch and no other. (memory.hpp)
+    template <class Scalar = float>
+    Index bytes(Index images, int workers) const;
+
     /// Kernel, shape, macs and bytes of each step, and why the kernels before it declined.
     std::string print() const;
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <resnet/engine/executor.hpp>
+#include <resnet/engine/memory.hpp>
 #include <resnet/optim/optimizer.hpp>
 
 namespace resnet::inline v0 {

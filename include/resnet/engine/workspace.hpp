@@ -12,6 +12,30 @@
 
 namespace resnet::inline v0 {
 
+/// Elements of a workspace's arrays for a batch: what Workspace allocates, and what Plan::bytes counts.
+struct WorkspaceSizes {
+    Index arena = 0, partial_sums = 0, partial_weights = 0, winograd = 0, zeros = 0;
+    Index moments = 0, norms = 0, coefficients = 0;  // whatever the batch
+    Index scratch = 0;                               // bytes a worker
+};
+
+/// For a batch of at least one image.
+template <class Scalar>
+WorkspaceSizes workspace_sizes(const Plan& plan, Index images) {
+    WorkspaceSizes sizes{.arena = plan.arena_elements(images),
+                         .partial_sums = partial_sums_needed(plan, images),
+                         .partial_weights = partial_weights_needed(plan, images),
+                         .winograd = winograd_needed(plan, images),
+                         .zeros = Index{plan.block()} * plan.widest_tensor(),
+                         .coefficients = 8 * round_up(plan.widest_tensor(), 16),
+                         .scratch = scratch_needed<Scalar>(plan)};
+    for (const Tensor& tensor : plan.program().tensors)
+        if (tensor.moments >= 0) sizes.moments += Index{2} * tensor.channels;
+    for (const Norm& norm : plan.program().norms)
+        sizes.norms += Index{2} * at(plan.graph().layers, norm.layer).normalized;
+    return sizes;
+}
+
 template <class Scalar>
 class Workspace {
 public:
@@ -27,10 +51,6 @@ public:
             norm_offsets_.push_back(norms);
             norms += Index{2} * at(plan.graph().layers, norm.layer).normalized;
         }
-        moments_ = Buffer<double>(moments);
-        norms_ = Buffer<double>(norms);
-        const Index channels = round_up(plan.widest_tensor(), 16);
-        coefficients_ = Buffer<Scalar>(8 * channels);
     }
 
     /// Makes room for a batch and for the workers of the caller's arena; allocates where either needs more than any
@@ -38,13 +58,17 @@ public:
     void reserve(Index images) {
         workers_ = std::max(workers_, worker_count());
         if (images != images_) {
-            arena_.reserve(plan_->arena_elements(images));
-            partial_sums_.reserve(partial_sums_needed(*plan_, images));
-            partial_weights_.reserve(partial_weights_needed(*plan_, images));
-            winograd_.reserve(winograd_needed(*plan_, images));
-            zeros_.reserve(Index{plan_->block()} * plan_->widest_tensor());
+            const WorkspaceSizes sizes = workspace_sizes<Scalar>(*plan_, images);
+            arena_.reserve(sizes.arena);
+            partial_sums_.reserve(sizes.partial_sums);
+            partial_weights_.reserve(sizes.partial_weights);
+            winograd_.reserve(sizes.winograd);
+            zeros_.reserve(sizes.zeros);
+            moments_.reserve(sizes.moments);
+            norms_.reserve(sizes.norms);
+            coefficients_.reserve(sizes.coefficients);
+            scratch_stride_ = std::max(scratch_stride_, sizes.scratch);
         }
-        scratch_stride_ = std::max(scratch_stride_, scratch_needed<Scalar>(*plan_));
         scratch_.reserve(scratch_stride_ * workers_);
         images_ = images;
     }
