@@ -5,6 +5,11 @@
     labels    int32 [BATCHES * batch]
     net.onnx  for the rivals that run ONNX
     infer, train   float64 [..][classes]: the logits that PyTorch computes in double; of all images, and of the first step's
+
+and the data set that a loader reads, for batches that are trained on:
+
+    pixels         uint8 [EPOCH[..]][height][width][3]
+    pixel_labels   int32 [EPOCH[..]]
 """
 
 import json
@@ -16,6 +21,13 @@ import numpy as np
 # So many batches are run in turn: enough that the images of a step are not those that the last one left in the cache.
 BATCHES = 4
 
+# Classes, height, width.
+SHAPES = {"tutorial": (10, 32, 32), "cifar-resnet18": (10, 32, 32), "imagenet-resnet18": (1000, 224, 224)}
+# Images of the loader's data set by their height: CIFAR-10's number, and 120 MB of larger ones.
+EPOCH = {32: 50_000, 224: 800}
+# Of bytes / 255; those of resnet::Normalization.
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
 
 class Case:
     def __init__(self, folder):
@@ -25,6 +37,11 @@ class Case:
         shape = (BATCHES, self.batch, 3, *facts["extent"])
         self.images = np.fromfile(self.folder / "images", np.float32).reshape(shape)
         self.labels = np.fromfile(self.folder / "labels", np.int32).reshape(BATCHES, self.batch)
+
+    def dataset(self):
+        """Pixels and labels, mapped into memory."""
+        pixels = np.memmap(self.folder / "pixels", np.uint8, mode="c").reshape(-1, *self.images.shape[3:], 3)
+        return pixels, np.fromfile(self.folder / "pixel_labels", np.int32)
 
     @property
     def onnx(self):

@@ -2,6 +2,10 @@
 
 Each contestant is a process of its own, one for each setting, and is stopped while others run. In a round all of them run
 once; the order turns from round to round. What counts is the ratio, within a round, of the fastest rival's time to ours.
+
+    infer    a batch of images to its logits in memory
+    train    forward, backward and a step of Adam
+    loader   the same on batches of bytes that a loader shuffles, crops, flips and normalises meanwhile
 """
 
 import argparse
@@ -24,7 +28,7 @@ HERE = pathlib.Path(__file__).parent
 class Row:
     network: str
     batch: int
-    work: str
+    work: str  # infer | train | loader
     at_least: float  # the ratio that we promise
     aim: float
 
@@ -32,16 +36,24 @@ class Row:
     def name(self):
         return f"{self.network}/{self.batch}/{self.work}"
 
+    @property
+    def reference(self):
+        """The case's file of the logits that are expected."""
+        return "infer" if self.work == "infer" else "train"
+
 
 ROWS = [
     Row("tutorial", 128, "infer", 2.5, 3.4),
     Row("tutorial", 128, "train", 3.0, 5.0),
+    Row("tutorial", 128, "loader", 3.0, 5.0),
     Row("tutorial", 1, "infer", 1.3, 1.8),
     Row("cifar-resnet18", 128, "infer", 2.0, 2.5),
     Row("cifar-resnet18", 128, "train", 1.8, 2.5),
+    Row("cifar-resnet18", 128, "loader", 1.8, 2.5),
     Row("cifar-resnet18", 1, "infer", 1.2, 1.5),
     Row("imagenet-resnet18", 16, "infer", 1.5, 2.2),
     Row("imagenet-resnet18", 16, "train", 1.6, 2.5),
+    Row("imagenet-resnet18", 16, "loader", 1.6, 2.5),
     Row("imagenet-resnet18", 1, "infer", 1.2, 1.5),
 ]
 
@@ -49,18 +61,24 @@ ROWS = [
 LOGIT_BAR = 1e-3
 
 OURS = "resnet"
+OUR_SETTINGS = ("default", "no-winograd")
+# Have no switch that holds them to the instructions of --isa.
+NOT_HELD = ("ONNX Runtime",)
 PYTHON_WORKERS = {"PyTorch": "pytorch_worker.py", "ONNX Runtime": "onnxruntime_worker.py", "OpenVINO": "openvino_worker.py"}
 
 
 def settings(row):
     """All (contestant, setting) of a row, ours first."""
     pytorch = ["eager", "channels-last", "compile", "compile-channels-last"]
-    if row.work == "train":
-        return [(OURS, "default")] + [("PyTorch", setting) for setting in pytorch]
-    if row.batch == 1:
+    if row.work == "loader":
+        last = pytorch[1::2]  # bytes come with channels last
+        pytorch = [f"{setting}+tensors" for setting in pytorch] + [f"{setting}+workers-{n}" for setting in last for n in range(3)]
+    if row.work == "infer" and row.batch == 1:
         pytorch.append("compile-cpp-wrapper")
     rivals = [("PyTorch", setting) for setting in pytorch]
-    return [(OURS, "default")] + rivals + [("ONNX Runtime", "default"), ("OpenVINO", "latency"), ("OpenVINO", "throughput")]
+    if row.work == "infer":
+        rivals += [("ONNX Runtime", "default"), ("OpenVINO", "latency"), ("OpenVINO", "throughput")]
+    return [(OURS, setting) for setting in OUR_SETTINGS] + rivals
 
 
 class Contestant:
@@ -68,9 +86,10 @@ class Contestant:
 
     def __init__(self, name, setting, case, row, options):
         self.name, self.setting, self.row = name, setting, row
+        self.isa = "all" if not options.isa or name in NOT_HELD else options.isa
         program = [options.worker] if name == OURS else [sys.executable, HERE / PYTHON_WORKERS[name]]
         environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads))
-        if options.isa:  # ONNX Runtime has no such switch
+        if options.isa:
             environment.update(RESNET_ISA=options.isa, ATEN_CPU_CAPABILITY=options.isa, ONEDNN_MAX_CPU_ISA=options.isa.upper())
         self.log = open(options.logs / f"{row.name.replace('/', '-')}-{name.replace(' ', '')}-{setting}.log", "w")
         self.process = subprocess.Popen(
@@ -97,7 +116,7 @@ class Contestant:
         self.version = self.answer().removeprefix("ready ")
         path = options.logs / "logits"
         self.ask(f"logits {path}")
-        reference = np.fromfile(pathlib.Path(case) / self.row.work, np.float64).reshape(-1, options.classes)
+        reference = np.fromfile(pathlib.Path(case) / self.row.reference, np.float64).reshape(-1, options.classes)
         got = np.fromfile(path, np.float32).reshape(reference.shape)
         self.difference = float(np.abs(got - reference).max() / np.abs(reference).max())
         self.agreement = float((got.argmax(1) == reference.argmax(1)).mean())
@@ -165,26 +184,28 @@ def compare(row, case, options, record):
     finally:
         for contestant in contestants:
             contestant.end()
-    ours, rivals = contestants[0], contestants[1:]
+    ours, rivals = contestants[0], [c for c in contestants if c.name != OURS]
     if not rivals:
         raise RuntimeError(f"{row.name}: no rival ran")
 
-    def ratios(chosen):
+    def ratios(chosen, to=0):
         places = [k for k, c in enumerate(contestants) if c in chosen]
-        return quartiles([min(seconds[k] for k in places) / seconds[0] for seconds in rounds])
+        return quartiles([min(seconds[k] for k in places) / seconds[to] for seconds in rounds])
 
     def images_a_second(k):
         return row.batch / statistics.median(seconds[k] for seconds in rounds)
 
-    best = min(range(1, len(contestants)), key=lambda k: statistics.median(seconds[k] for seconds in rounds))
+    best = min((contestants.index(c) for c in rivals), key=lambda k: statistics.median(seconds[k] for seconds in rounds))
     low, median, high = ratios(rivals)
     pytorch = ratios([c for c in rivals if c.name == "PyTorch"])[1] if any(c.name == "PyTorch" for c in rivals) else float("nan")
-    right = ours.difference <= LOGIT_BAR
+    without_winograd = ratios(rivals, to=OUR_SETTINGS.index("no-winograd"))[1]
+    right = all(c.difference <= LOGIT_BAR for c in contestants if c.name == OURS)
+    held = contestants[best].isa == ours.isa
     passed = right and median >= row.at_least
     cells = [
         row.network, row.batch, row.work, f"{images_a_second(0):.0f}",
-        f"{contestants[best].name} {contestants[best].setting}: {images_a_second(best):.0f}",
-        f"{median:.2f} ({low:.2f} to {high:.2f})", f"{pytorch:.2f}", f"{row.at_least}", f"{row.aim}",
+        f"{contestants[best].name} {contestants[best].setting}{'' if held else ' (all instructions)'}: {images_a_second(best):.0f}",
+        f"{median:.2f} ({low:.2f} to {high:.2f})", f"{without_winograd:.2f}", f"{pytorch:.2f}", f"{row.at_least}", f"{row.aim}",
         f"{ours.difference:.0e}", f"{100 * ours.agreement:.1f} %", "PASS" if passed else "FAIL" if right else "FAIL (logits)",
     ]  # fmt: skip
     for rival in rivals:
@@ -195,8 +216,8 @@ def compare(row, case, options, record):
 
 
 HEADINGS = [
-    "network", "batch", "work", "ours, images/s", "best rival, images/s", "ratio: median (quartiles)", "to PyTorch", "at least", "aim",
-    "logits differ by", "same class", "",
+    "network", "batch", "work", "ours, images/s", "best rival, images/s", "ratio: median (quartiles)", "Winograd off", "to PyTorch", "at least",
+    "aim", "logits differ by", "same class", "",
 ]  # fmt: skip
 
 
@@ -217,7 +238,7 @@ def parse():
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.5, help="that each contestant runs in a round")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--isa", choices=("avx2",), help="hold all contestants to these instructions; ONNX Runtime can't be held")
+    parser.add_argument("--isa", choices=("avx2",), help=f"hold all contestants to these instructions, but for {' and '.join(NOT_HELD)}, marked in the table: no switch")
     parser.add_argument("--without", nargs="*", default=[], choices=list(PYTHON_WORKERS), help="rivals to leave out")
     parser.add_argument("--worker", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
@@ -244,7 +265,9 @@ def main():
     table = options.build / f"{now:%Y%m%d-%H%M%S}.csv"
     with open(table, "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow("network batch work threads isa contestant setting version round batches seconds_a_batch images_a_second logits_differ_by".split())
+        writer.writerow(
+            "network batch work threads isa contestant setting version round batches seconds_a_batch images_a_second logits_differ_by same_class".split()
+        )
         for row in rows:
             case = options.build / "cases" / f"{row.network}-{row.batch}"
             if is_stale(case / "case.json"):
@@ -253,8 +276,9 @@ def main():
 
             def record(contestant, turn, seconds, row=row):
                 writer.writerow([
-                    row.network, row.batch, row.work, options.threads, options.isa or "all", contestant.name, contestant.setting,
+                    row.network, row.batch, row.work, options.threads, contestant.isa, contestant.name, contestant.setting,
                     contestant.version, turn, contestant.count, f"{seconds:.6g}", f"{row.batch / seconds:.6g}", f"{contestant.difference:.2e}",
+                    f"{contestant.agreement:.4f}",
                 ])  # fmt: skip
                 file.flush()
 

@@ -6,10 +6,8 @@ import sys
 
 import numpy as np
 import torch
-from case import BATCHES, torch_network, weights_of
+from case import BATCHES, EPOCH, SHAPES, torch_network, weights_of
 from torch import nn
-
-SHAPES = {"tutorial": (10, 32, 32), "cifar-resnet18": (10, 32, 32), "imagenet-resnet18": (1000, 224, 224)}
 
 
 def main(folder, network, batch):
@@ -39,6 +37,10 @@ def main(folder, network, batch):
         torch.cat(inferred).numpy().tofile(folder / "infer")
         if batch > 1:
             net.train()(images[:batch].double()).numpy().tofile(folder / "train")
+    if batch > 1:
+        random = np.random.default_rng(1)
+        random.integers(256, size=(EPOCH[height], height, width, 3), dtype=np.uint8).tofile(folder / "pixels")
+        random.integers(classes, size=EPOCH[height], dtype=np.int32).tofile(folder / "pixel_labels")
     facts = {"network": network, "batch": batch, "classes": classes, "extent": [height, width]}
     (folder / "case.json").write_text(json.dumps(facts))
 

@@ -1,19 +1,21 @@
-"""PyTorch. Settings: eager | channels-last | compile | compile-channels-last | compile-cpp-wrapper; training: the first four."""
+"""PyTorch. Settings: eager | channels-last | compile | compile-channels-last | compile-cpp-wrapper; training: the first four.
+With a loader: one of these four, "+", and a source of loader.py."""
 
 import itertools
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from case import Case, loaded_network
+from case import DEVIATION, MEAN, Case, loaded_network
 from worker import arguments, serve
 
 options = arguments()
 torch.set_num_threads(options.threads)
 case = Case(options.case)
 net = loaded_network(case)
-layout = torch.contiguous_format if options.setting in ("eager", "compile") else torch.channels_last
-compiled = options.setting.startswith("compile")
+setting, _, source = options.setting.partition("+")
+layout = torch.contiguous_format if setting in ("eager", "compile") else torch.channels_last
+compiled = setting.startswith("compile")
 net = net.to(memory_format=layout)
 images = [torch.from_numpy(part).contiguous(memory_format=layout) for part in case.images]
 labels = [torch.from_numpy(part).long() for part in case.labels]
@@ -25,7 +27,7 @@ def inference():
     import torch._inductor.config as inductor
 
     inductor.freezing = True
-    inductor.cpp_wrapper = options.setting == "compile-cpp-wrapper"
+    inductor.cpp_wrapper = setting == "compile-cpp-wrapper"
     model = net.eval()
     if compiled:
         model = torch.compile(model)
@@ -45,25 +47,34 @@ def inference():
     return logits, run
 
 
+def trainer(forward):
+    """step(images, labels) of Adam on a loss that forward gives after the logits."""
+    optimizer = torch.optim.Adam(net.train().parameters(), lr=1e-3, fused=True)
+    model = torch.compile(forward) if compiled else forward
+
+    def step(x, y):
+        optimizer.zero_grad(set_to_none=True)
+        output, loss = model(x, y)
+        loss.backward()
+        optimizer.step()
+        loss.item()  # a trainer reports its loss
+        result.copy_(output.detach())
+
+    return step
+
+
+def forward(x, y):
+    output = net(x)
+    return output, F.cross_entropy(output, y)
+
+
 def training():
-    net.train()
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
-
-    def forward(x, y):
-        output = net(x)
-        return output, F.cross_entropy(output, y)
-
-    step = torch.compile(forward) if compiled else forward
+    step = trainer(forward)
 
     def run(count):
         for _ in range(count):
             k = next(turn)
-            optimizer.zero_grad(set_to_none=True)
-            output, loss = step(images[k], labels[k])
-            loss.backward()
-            optimizer.step()
-            loss.item()  # a trainer reports its loss
-            result.copy_(output.detach())
+            step(images[k], labels[k])
 
     def logits():
         run(1)
@@ -72,4 +83,29 @@ def training():
     return logits, run
 
 
-serve(f"PyTorch {torch.__version__}", *(inference() if options.work == "infer" else training()))
+def training_from_loader():
+    from loader import batches
+
+    scale = torch.tensor([1 / (255 * d) for d in DEVIATION]).view(3, 1, 1)
+    shift = torch.tensor([-m / d for m, d in zip(MEAN, DEVIATION)]).view(3, 1, 1)
+
+    def forward_bytes(pixels, y):  # compiled, one pass makes floats of [N][H][W][3]; the view's channels are last already
+        x = torch.addcmul(shift, pixels.permute(0, 3, 1, 2).float(), scale)
+        return forward(x.contiguous(memory_format=layout), y)
+
+    step = trainer(forward_bytes)
+    epoch = batches(*case.dataset(), case.batch, source)
+
+    def run(count):
+        for _ in range(count):
+            step(*next(epoch))
+
+    def logits():  # before the first step, of the images that training without a loader begins with
+        with torch.no_grad():
+            return forward(images[0], labels[0])[0].numpy()
+
+    return logits, run
+
+
+works = {"infer": inference, "train": training, "loader": training_from_loader}
+serve(f"PyTorch {torch.__version__}", *works[options.work]())

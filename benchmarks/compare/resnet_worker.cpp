@@ -1,4 +1,5 @@
-// Our side of the comparison: speaks the protocol of worker.py and reads the files of case.py. Setting: default.
+// Our side of the comparison: speaks the protocol of worker.py and reads the files of case.py.
+// Settings: default | no-winograd.
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,7 @@
 
 #include <resnet/cifar_resnet18.hpp>
 #include <resnet/classifier.hpp>
+#include <resnet/data.hpp>
 #include <resnet/imagenet_resnet.hpp>
 #include <resnet/resnet18.hpp>
 #include <resnet/trainer.hpp>
@@ -94,9 +97,9 @@ struct Case {
 };
 
 template <class Net>
-Work inference(const Case<Net>& data) {
-    const auto classify =
-        std::make_shared<resnet::Classifier<Net>>(data.model, resnet::ClassifierOptions{.batch = data.batch});
+Work inference(const Case<Net>& data, const resnet::PlanOptions& plan) {
+    const auto classify = std::make_shared<resnet::Classifier<Net>>(
+        data.model, resnet::ClassifierOptions{.batch = data.batch, .plan = plan});
     auto run = [&data, classify, result = std::vector<float>(static_cast<std::size_t>(data.batch * Net::classes)),
                 turn = Index{0}](Index count) mutable {
         for (; count > 0; --count) (*classify)(data.images(turn++), result);
@@ -115,9 +118,14 @@ Work inference(const Case<Net>& data) {
 }
 
 template <class Net>
-Work training(Case<Net>& data) {
-    const auto trainer = std::make_shared<resnet::Trainer<Net>>(data.model, resnet::Adam{.learning_rate = 1e-3f});
-    auto run = [&data, trainer, turn = Index{0}](Index count) mutable {
+std::shared_ptr<resnet::Trainer<Net>> trainer_of(Case<Net>& data, const resnet::PlanOptions& plan) {
+    return std::make_shared<resnet::Trainer<Net>>(data.model, resnet::Adam{.learning_rate = 1e-3f},
+                                                  resnet::TrainerOptions{.plan = plan});
+}
+
+template <class Net>
+Work training(Case<Net>& data, const resnet::PlanOptions& plan) {
+    auto run = [&data, trainer = trainer_of(data, plan), turn = Index{0}](Index count) mutable {
         std::span<const float> logits;
         for (; count > 0; --count, ++turn) logits = trainer->step(data.images(turn), data.targets(turn)).logits;
         return logits;
@@ -128,6 +136,54 @@ Work training(Case<Net>& data) {
                     return std::vector<float>(first.begin(), first.end());
                 },
             .run = run};
+}
+
+/// A data set and its batches without end, epoch after epoch, shuffled, cropped and flipped.
+class Source {
+public:
+    Source(const std::filesystem::path& folder, resnet::Extent extent, int classes, Index batch)
+        : data_{extent, read<std::uint8_t>(folder / "pixels"), read<int>(folder / "pixel_labels"),
+                std::vector<std::string>(static_cast<std::size_t>(classes))},
+          loader_{data_,
+                  {.batch = batch,
+                   .seed = resnet::Seed{1},
+                   .drop_last = true,
+                   .transforms = {resnet::random_crop({.padding = 4}), resnet::random_flip()}}} {}
+
+    /// Valid until the next one is asked for.
+    const resnet::Batch& next() {
+        if (epoch_ != nullptr) ++batch_;
+        if (epoch_ == nullptr || batch_ == epoch_->end()) {
+            epoch_ = std::make_unique<resnet::Loader::Epoch>(loader_, number_++, 0, std::stop_token{});
+            batch_ = epoch_->begin();
+        }
+        return *batch_;
+    }
+
+private:
+    resnet::Dataset data_;
+    resnet::Loader loader_;
+    std::uint32_t number_ = 0;
+    std::unique_ptr<resnet::Loader::Epoch> epoch_;
+    resnet::Loader::Epoch::Iterator batch_;
+};
+
+template <class Net>
+Work training_from_loader(const std::filesystem::path& folder, Case<Net>& data, const resnet::PlanOptions& plan) {
+    const auto trainer = trainer_of(data, plan);
+    const auto source = std::make_shared<Source>(folder, Net::image, Net::classes, data.batch);
+    return {.logits =
+                [&data, trainer] {
+                    trainer->forward(data.images(0), data.targets(0));
+                    return std::vector<float>(trainer->logits().begin(), trainer->logits().end());
+                },
+            .run =
+                [trainer, source](Index count) {
+                    for (; count > 0; --count) {
+                        const resnet::Batch& batch = source->next();
+                        trainer->step(batch.images, batch.labels);
+                    }
+                }};
 }
 
 void serve(const Work& work) {
@@ -147,8 +203,16 @@ void serve(const Work& work) {
 
 template <class Net>
 void serve(const std::map<std::string, std::string>& options, Index batch) {
-    Case<Net> data{options.at("--case"), batch};
-    serve(options.at("--work") == "train" ? training(data) : inference(data));
+    const std::filesystem::path folder = options.at("--case");
+    const std::string &work = options.at("--work"), &setting = options.at("--setting");
+    if (setting != "default" && setting != "no-winograd")
+        throw resnet::Error("--setting", "default or no-winograd", setting);
+    resnet::PlanOptions plan;
+    plan.choice.allow_winograd = setting == "default";
+    Case<Net> data{folder, batch};
+    serve(work == "loader"  ? training_from_loader(folder, data, plan)
+          : work == "train" ? training(data, plan)
+                            : inference(data, plan));
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 """The protocol between compare.py and a contestant, one line a request and one an answer:
 
     (start)       -> "ready VERSION"
-    logits FILE   -> "done": FILE holds float32 logits, in inference of all images, in training of the first step
+    logits FILE   -> "done": FILE holds float32 logits, in inference of all images, in training of the first step (with a loader, too,
+                     on the images that training without one begins with)
     run COUNT     -> the seconds that COUNT batches took, one after another
 
 resnet_worker.cpp speaks the same.
@@ -16,7 +17,7 @@ import time
 def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--case", required=True)
-    parser.add_argument("--work", choices=("infer", "train"), required=True)
+    parser.add_argument("--work", choices=("infer", "train", "loader"), required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--setting", required=True)
     return parser.parse_args()
