@@ -123,5 +123,5 @@ def main(table, *plots):
 
 
 # The same numbers make the same file.
-matplotlib.rcParams["svg.hashsalt"] = "cost"
+matplotlib.rcParams.update({"svg.hashsalt": "cost", "svg.fonttype": "none"})
 main(*sys.argv[1:])
