@@ -90,7 +90,8 @@ class Contestant:
         program = [options.worker] if name == OURS else [sys.executable, HERE / PYTHON_WORKERS[name]]
         environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads))
         if options.isa:
-            environment.update(RESNET_ISA=options.isa, ATEN_CPU_CAPABILITY=options.isa, ONEDNN_MAX_CPU_ISA=options.isa.upper())
+            environment.update(RESNET_ISA=options.isa, ATEN_CPU_CAPABILITY=options.isa)
+            environment.update(ONEDNN_MAX_CPU_ISA=options.isa.upper(), MKL_ENABLE_INSTRUCTIONS=options.isa.upper())
         self.log = open(options.logs / f"{row.name.replace('/', '-')}-{name.replace(' ', '')}-{setting}.log", "w")
         self.process = subprocess.Popen(
             [*program, "--case", case, "--work", row.work, "--threads", str(options.threads), "--setting", setting],
@@ -232,13 +233,17 @@ def cpu_model():
     return "unknown"
 
 
+def instructions(options):
+    return f"{options.isa} instructions (all: {', '.join(NOT_HELD)})" if options.isa else "all instructions"
+
+
 def parse():
     parser = argparse.ArgumentParser(prog="benchmarks/compare/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="*", default=[""], metavar="NAME", help="only rows whose name, such as tutorial/128/train, contains one of these")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.5, help="that each contestant runs in a round")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--isa", choices=("avx2",), help=f"hold all contestants to these instructions, but for {' and '.join(NOT_HELD)}, marked in the table: no switch")
+    parser.add_argument("--isa", choices=("avx2",), help="hold all contestants to these instructions; ONNX Runtime can't be held, and is marked")
     parser.add_argument("--without", nargs="*", default=[], choices=list(PYTHON_WORKERS), help="rivals to leave out")
     parser.add_argument("--worker", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
@@ -255,7 +260,7 @@ def main():
     options.logs.mkdir(parents=True, exist_ok=True)
 
     now = datetime.datetime.now()
-    print(f"{cpu_model()}, {os.cpu_count()} processors; {options.threads} threads; {options.isa or 'all'} instructions; {now:%Y-%m-%d}")
+    print(f"{cpu_model()}, {os.cpu_count()} processors; {options.threads} threads; {instructions(options)}; {now:%Y-%m-%d}")
     print(f"ours: {first_line(os.environ.get('CXX', 'g++'), '--version')}, -O3; rivals: " +
           ", ".join(line for line in (HERE / "requirements.txt").read_text().split()) + f"; Python {sys.version.split()[0]}")  # fmt: skip
     print(f"{options.rounds} rounds of {options.seconds} s; benchmarks/compare/run " + " ".join(shown(sys.argv[1:])) + "\n")
