@@ -1,9 +1,6 @@
 // Finds photos, and reads a batch of them on all cores. What can't be read is reported and left out.
 #pragma once
 
-#include <algorithm>
-#include <array>
-#include <cctype>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
@@ -14,7 +11,7 @@
 #include <vector>
 
 #include <resnet/core/parallel.hpp>
-#include <resnet/image.hpp>
+#include <resnet/data/image_folder.hpp>
 
 /// Names on the standard error stream what can't be read.
 class Problems {
@@ -32,33 +29,14 @@ private:
     bool any_ = false;
 };
 
-inline bool is_photo(const std::filesystem::path& path) {
-    std::string extension = path.extension().string();
-    std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
-    return std::ranges::count(std::array{".png", ".jpg", ".jpeg"}, extension) > 0;
-}
-
-/// The photos in a folder and below, sorted. Links to folders are not followed. A folder that can't be read is reported,
-/// and what it holds is left out.
+/// The photos in a folder and below, sorted. A folder that can't be read is reported, and what it holds is left out.
 inline std::vector<std::filesystem::path> photos_below(const std::filesystem::path& top, Problems& problems) {
-    namespace fs = std::filesystem;
-    std::vector<fs::path> photos, folders{top};
     bool all_read = true;
-    while (!folders.empty()) {
-        const fs::path folder = folders.back();
-        folders.pop_back();
-        std::error_code error;
-        for (fs::directory_iterator entry{folder, error}, end; !error && entry != end; entry.increment(error)) {
-            std::error_code ignored;  // what can't be looked at is no folder: read_image says what is wrong with it
-            const bool is_folder = entry->is_directory(ignored);
-            if (is_folder && !entry->is_symlink(ignored)) folders.push_back(entry->path());
-            if (!is_folder && is_photo(entry->path())) photos.push_back(entry->path());
-        }
-        if (error) problems.report(folder, error.message());
-        all_read = all_read && !error;
-    }
+    const auto photos = resnet::photos_below(top, [&](const auto& folder, const std::error_code& error) {
+        problems.report(folder, error.message());
+        all_read = false;
+    });
     if (all_read && photos.empty()) problems.report(top, "no .png, .jpg or .jpeg file in this folder or below");
-    std::ranges::sort(photos);
     return photos;
 }
 

@@ -99,6 +99,13 @@ TEST_CASE(
     CHECK_THROWS_AS(load_image_folder(folder.path(), {.extent = {0, 8}}), Error);
 }
 
+TEST_CASE("image_folder: links to folders are not followed, so a circle of them has an end") {
+    const TemporaryFolder folder;
+    fill(folder.path());
+    fs::create_directory_symlink(folder.path() / "cats", folder.path() / "cats" / "winter" / "again");
+    CHECK(load_image_folder(folder.path()).data.size() == 4);
+}
+
 TEST_CASE("image_folder: cover resizes the shorter side and crops the longer one to its middle") {
     Image wide{{4, 12}, std::vector<std::uint8_t>(4 * 12 * 3)};
     for (std::size_t i = 0; i < wide.pixels.size(); ++i) wide.pixels[i] = static_cast<std::uint8_t>(i / 3 % 12 * 20);

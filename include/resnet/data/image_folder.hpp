@@ -53,8 +53,9 @@ ImageFolder load_image_folder(const std::filesystem::path& folder, const ImageFo
 /// Whether a file has a photo's name: .png, .jpg or .jpeg, in small letters or capitals.
 bool is_photo(const std::filesystem::path& file);
 
-/// The photos in a folder and below, sorted. FileError where a folder among them can't be read.
-std::vector<std::filesystem::path> photos_below(const std::filesystem::path& folder);
+/// The photos in a folder and below, sorted. Links to folders are not followed. Where a folder can't be read, what it
+/// holds is left out and unreadable(folder, the system's reason) is called.
+std::vector<std::filesystem::path> photos_below(const std::filesystem::path& folder, const auto& unreadable);
 
 /// The image at the size at which it just covers the extent, proportions kept, cropped to its middle. torchvision, for a
 /// square: Resize(side), CenterCrop(side).
@@ -71,32 +72,39 @@ inline bool is_photo(const std::filesystem::path& file) {
 
 namespace detail {
 
-/// What is directly in a folder, sorted.
-inline std::vector<std::filesystem::path> entries_of(const std::filesystem::path& folder) {
-    std::vector<std::filesystem::path> entries;
-    std::error_code error;
-    for (auto entry = std::filesystem::directory_iterator{folder, error};
-         !error && entry != std::filesystem::directory_iterator{}; entry.increment(error))
-        entries.push_back(entry->path());
-    if (error) throw FileError(folder.string(), "a folder of photos", error.message());
-    std::ranges::sort(entries);
+/// What is directly in a folder, in the system's order.
+inline std::vector<std::filesystem::directory_entry> entries_of(const std::filesystem::path& folder,
+                                                                std::error_code& error) {
+    std::vector<std::filesystem::directory_entry> entries;
+    for (std::filesystem::directory_iterator entry{folder, error}, end; !error && entry != end; entry.increment(error))
+        entries.push_back(*entry);
     return entries;
 }
 
-inline bool is_folder(const std::filesystem::path& path) {
+inline bool is_folder(const std::filesystem::directory_entry& entry) {
     std::error_code ignored;  // what can't be looked at is no folder: reading it says what is wrong with it
-    return std::filesystem::is_directory(path, ignored);
+    return entry.is_directory(ignored);
+}
+
+[[noreturn]] inline void refuse_folder(const std::filesystem::path& folder, const std::error_code& error) {
+    throw FileError(folder.string(), "a folder of photos", error.message());
 }
 
 }  // namespace detail
 
-inline std::vector<std::filesystem::path> photos_below(const std::filesystem::path& folder) {
-    std::vector<std::filesystem::path> photos;
-    for (const auto& entry : detail::entries_of(folder)) {
-        if (detail::is_folder(entry)) {
-            const auto below = photos_below(entry);
-            photos.insert(photos.end(), below.begin(), below.end());
-        } else if (is_photo(entry)) photos.push_back(entry);
+inline std::vector<std::filesystem::path> photos_below(const std::filesystem::path& folder, const auto& unreadable) {
+    std::vector<std::filesystem::path> photos, folders{folder};
+    while (!folders.empty()) {
+        const std::filesystem::path next = folders.back();
+        folders.pop_back();
+        std::error_code error;
+        for (const auto& entry : detail::entries_of(next, error)) {
+            std::error_code ignored;
+            if (!detail::is_folder(entry)) {
+                if (is_photo(entry.path())) photos.push_back(entry.path());
+            } else if (!entry.is_symlink(ignored)) folders.push_back(entry.path());
+        }
+        if (error) unreadable(next, error);
     }
     std::ranges::sort(photos);
     return photos;
@@ -119,13 +127,17 @@ inline ImageFolder load_image_folder(const std::filesystem::path& folder, const 
     std::vector<std::string> classes;
     std::vector<std::filesystem::path> files;
     std::vector<int> labels;
-    for (const auto& entry : detail::entries_of(folder)) {
+    std::error_code error;
+    std::vector<std::filesystem::directory_entry> entries = detail::entries_of(folder, error);
+    if (error) detail::refuse_folder(folder, error);
+    std::ranges::sort(entries);
+    for (const auto& entry : entries) {
         if (!detail::is_folder(entry)) continue;
-        const auto photos = photos_below(entry);
-        if (photos.empty()) throw FileError(entry.string(), "a .png, .jpg or .jpeg file in it or below", "none");
+        const auto photos = photos_below(entry.path(), detail::refuse_folder);
+        if (photos.empty()) throw FileError(entry.path().string(), "a .png, .jpg or .jpeg file in it or below", "none");
         files.insert(files.end(), photos.begin(), photos.end());
         labels.insert(labels.end(), photos.size(), static_cast<int>(classes.size()));
-        classes.push_back(entry.filename().string());
+        classes.push_back(entry.path().filename().string());
     }
     if (classes.empty()) throw FileError(folder.string(), "a folder for each class in it", "none");
 
@@ -151,9 +163,9 @@ inline ImageFolder load_image_folder(const std::filesystem::path& folder, const 
         if (problems[i]) {
             try {
                 std::rethrow_exception(problems[i]);
-            } catch (const Error& error) {
+            } catch (const Error& problem) {
                 if (options.broken == BrokenFiles::refuse) throw;
-                result.broken.emplace_back(error.what());
+                result.broken.emplace_back(problem.what());
             }
             continue;
         }
