@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t cou
     std::vector<std::uint8_t> pixels;
     std::vector<int> labels;
     try {
-        detail::read_cifar10_file(file.holding(bytes, count), pixels, labels);
+        detail::read_cifar_file(detail::cifar10_batch, file.holding(bytes, count), pixels, labels);
         if (labels.size() != 10'000 || count != 10'000 * 3'073) std::abort();
     } catch (const FormatError&) {
     }
