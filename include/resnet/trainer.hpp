@@ -68,7 +68,7 @@ public:
     /// Of another extent than the last forward's, it drops that forward.
     void check_batch(Index images, Extent extent = Net::image) { engine_->check_batch(images, extent); }
 
-    /// One step with a look at its parts: observe(step of the plan) after each, -1 when the weights are packed,
+    /// One step with a look at its parts: observe(step of the plan) after each, -1 when weights are packed,
     /// plan().size() after the update.
     void profile(const ImageView& images, const Targets& targets, const auto& observe) {
         engine_->forward(images, targets, model_->normalization(), observe);

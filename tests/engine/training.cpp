@@ -7,6 +7,7 @@
 
 #include <resnet/evaluate.hpp>
 
+#include "../data/temporary_folder.hpp"
 #include "../support/bits.hpp"
 #include "../support/engine.hpp"
 #include "../support/networks.hpp"
@@ -486,6 +487,19 @@ TEST_CASE("training: a model that is assigned to between two forwards is packed 
     model = Model<SmallResNet>{Seed{1}};
     model = other;
     CHECK(trainer.forward(batch.images, batch.labels) == expected.forward(batch.images, batch.labels));
+}
+
+TEST_CASE("training: backward refuses weights that changed since its forward, and goes on after another forward") {
+    const auto batch = Batch<float>::of<SmallResNet>(4, 1);
+    Model<SmallResNet> model{Seed{1}};
+    Trainer trainer{model, SGD{}};
+    trainer.forward(batch.images, batch.labels);
+    model = Model<SmallResNet>{Seed{2}};
+    CHECK(message_of<Error>([&] { trainer.backward(); }) ==
+          "backward: expected the weights of its forward, found changed ones");
+    trainer.forward(batch.images, batch.labels);
+    trainer.backward();
+    CHECK(trainer.apply() > 0);
 }
 
 TEST_CASE("training: two trainers of one model see each other's steps") {

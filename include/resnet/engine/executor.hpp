@@ -43,11 +43,12 @@ void run_step(const Run<Scalar>& run, int index) {
     }
 }
 
-/// From pixels on, the first `steps` of the plan. Calls observe(step) after each step.
+/// From pixels on, the first `steps` of the plan. Calls prepare(step) before each step and observe(step) after it.
 template <class Scalar>
 void run_forward(const Run<Scalar>& run, const ImageView& images, const Normalization& normalization, int steps,
-                 const auto& observe) {
+                 const auto& prepare, const auto& observe) {
     for (int i = 0; i < steps; ++i) {
+        prepare(i);
         if (run.step(i).kind == StepKind::input) run_input(run, i, images, normalization);
         else run_step(run, i);
         observe(i);
@@ -55,5 +56,6 @@ void run_forward(const Run<Scalar>& run, const ImageView& images, const Normaliz
 }
 
 inline constexpr auto observe_nothing = [](int) {};
+inline constexpr auto prepare_nothing = [](int) {};  // weights that never change were packed before
 
 }  // namespace resnet::inline v0

@@ -116,7 +116,7 @@ public:
             const Index count = std::min(part, images.images - first);
             memory.workspace.reserve(count);
             const Run<Scalar> run{plan_, kernels_, weights_, packs_, memory.workspace};
-            run_forward(run, images.slice(first, count), normalization_, output.steps, observe);
+            run_forward(run, images.slice(first, count), normalization_, output.steps, prepare_nothing, observe);
             detail::copy_rows(run, output.tensor, rows + first * output.columns);
         }
     }

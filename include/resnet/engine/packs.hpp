@@ -131,6 +131,7 @@ public:
           kernels_{kernels},
           buffer_(plan.pack_elements()) {
         for (int i = 0; i < plan.size(); ++i) {
+            first_task_.push_back(std::ssize(tasks_));
             if (plan[i].pack < 0) continue;
             const int pieces = plan[i].kernel == ConvolutionKernel::winograd
                                    ? static_cast<int>(divide_up(plan[i].shape.in, detail::pack_strip))
@@ -139,20 +140,23 @@ public:
                                    : 0;
             for (int piece = 0; piece < pieces; ++piece) tasks_.push_back({i, piece});
         }
+        first_task_.push_back(std::ssize(tasks_));
     }
 
     const Scalar* at(Index offset) const noexcept { return buffer_.data() + offset; }
     Index bytes() const noexcept { return buffer_.bytes() + scratch_.bytes(); }
     /// Of scratch, for packing on up to so many workers.
     static Index scratch_elements(const Plan& plan, int workers) {
+        if (plan.pack_elements() == 0) return 0;
         return workers_for(plan.pack_elements(), workers) * detail::winograd_pack_scratch;
     }
 
-    /// Training: packs of all forward and grad_input steps from the master weights.
-    void pack(const Weights<Scalar>& weights) {
-        run_tasks([&](int step) {
-            return weights.parameter(plan_.graph().parameter(resnet::at(plan_.program().steps, step).layer, "weight"));
-        });
+    /// Training: the pack of one step, forward or grad_input, from the master weights; it takes the place of the others'.
+    void pack(int step, const Weights<Scalar>& weights) {
+        const int layer = resnet::at(plan_.program().steps, step).layer;
+        const Scalar* weight = weights.parameter(plan_.graph().parameter(layer, "weight"));
+        run_tasks(resnet::at(first_task_, step), resnet::at(first_task_, step + 1), plan_[step].pack_elements,
+                  [&](int) { return weight; });
     }
 
     /// Inference: batch norm and constant factors go into weights and bias first (fold.hpp).
@@ -167,7 +171,7 @@ public:
             if (plan_[i].kernel == ConvolutionKernel::im2col)
                 std::copy(resnet::at(folded, i).begin(), resnet::at(folded, i).end(), buffer_.data() + plan_[i].pack);
         }
-        run_tasks([&](int step) { return resnet::at(folded, step).data(); });
+        run_tasks(0, std::ssize(tasks_), buffer_.size(), [&](int step) { return resnet::at(folded, step).data(); });
     }
 
 private:
@@ -175,11 +179,10 @@ private:
         int step, piece;  // a live tap, or a strip of input channels
     };
 
-    void run_tasks(const auto& weight_of) {
-        const int workers = workers_for(buffer_.size(), worker_count());
+    void run_tasks(Index first, Index last, Index elements, const auto& weight_of) {
         scratch_.reserve(scratch_elements(plan_, worker_count()));
-        for_each_chunk(static_cast<Index>(tasks_.size()), workers, [&](Index chunk, int slot) {
-            const Task& task = tasks_[static_cast<std::size_t>(chunk)];
+        for_each_chunk(last - first, workers_for(elements, worker_count()), [&](Index chunk, int slot) {
+            const Task& task = tasks_[static_cast<std::size_t>(first + chunk)];
             const PlannedStep& step = plan_[task.step];
             const bool forward = resnet::at(plan_.program().steps, task.step).kind == StepKind::convolution;
             const detail::Packing<Scalar> to{kernels_, step, kernels_.panels(forward ? step.shape.out : step.shape.in),
@@ -201,6 +204,7 @@ private:
     const Kernels<Scalar>& kernels_;
     Buffer<Scalar> buffer_, scratch_;
     std::vector<Task> tasks_;
+    std::vector<Index> first_task_;  // of each step, and the end
 };
 
 }  // namespace resnet::inline v0

@@ -111,9 +111,10 @@ inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panel
     planned.shape = graph_.convolution(at(graph_.nodes, step.node));
     planned.kernel = choose(planned.shape, options_.choice);
     planned.form = winograd_form(planned.shape.output);
+    // In training weights change with each step, so each step packs its own into the one place that all share.
     const auto reserve = [&](Index elements) {
-        const Index offset = packs_;
-        packs_ += round_up(elements, 16);
+        const Index offset = program_.mode == Mode::inference ? packs_ : 0;
+        packs_ = std::max(packs_, offset + round_up(elements, 16));
         return offset;
     };
     if (step.kind == StepKind::convolution_grad_weight) {

@@ -61,23 +61,19 @@ public:
 
     /// Mean loss of a batch; running statistics are computed but kept apart. Error where images or targets do not fit;
     /// NotFiniteError where the loss is not a number. Then the model is as it was. Calls observe(step) after each step,
-    /// and observe(-1) when the weights are packed.
+    /// and observe(-1) when a step's weights are packed.
     double forward(const ImageView& images, const Targets& targets, const Normalization& normalization,
                    const auto& observe) {
         ready_ = false;
+        check_images(images, images.extent);  // before a plan is made for them
         check_batch(images.images, images.extent);
-        check_images(images, images.extent);
         check_targets(targets, images.images, plan_->tensor(plan_->program().logits).channels);
         workspace_->reserve(images.images);
-        if (packed_generation_ != weights_.generation() || stale_) {
-            packs_->pack(weights_);
-            packed_generation_ = weights_.generation();
-            stale_ = false;
-        }
+        generation_ = weights_.generation();
         const Run<Scalar> run = this->run(false);
-        observe(-1);
         const int loss_step = plan_->program().first_backward - 1;
-        run_forward(run, images, normalization, loss_step, observe);
+        run_forward(
+            run, images, normalization, loss_step, [&](int step) { pack(step, observe); }, observe);
         const double loss = run_loss(run, loss_step, targets, options_.label_smoothing);
         if (!std::isfinite(loss))
             throw NotFiniteError("loss", "a finite number", std::to_string(loss),
@@ -89,15 +85,18 @@ public:
     }
 
     /// The gradients of the batch that forward saw last; added to those of earlier batches if `accumulate`. Error without a
-    /// forward before: gradients take the place of the activations, so they are computed once.
+    /// forward before (gradients take the place of the activations, so they are computed once), and where the weights have
+    /// changed since.
     void backward(bool accumulate, const auto& observe) {
         if (!ready_) throw Error("backward", "a forward before each backward", "none");
+        if (generation_ != weights_.generation()) throw Error("backward", "the weights of its forward", "changed ones");
         ready_ = false;
         if (!accumulate && stale_gradients_) std::fill_n(gradients_.data(), gradients_.size(), Scalar{0});
         stale_gradients_ = stale_gradients_ && accumulate;
         has_gradients_ = true;
         const Run<Scalar> run = this->run(accumulate);
         for (int i = plan_->program().first_backward; i < plan_->size(); ++i) {
+            pack(i, observe);
             run_step(run, i);
             observe(i);
         }
@@ -164,6 +163,13 @@ private:
         return {*plan_, kernels_, weights_, *packs_, *workspace_, gradients_.data(), accumulate};
     }
 
+    /// A step's weights, just before it reads them: all steps share the room, which is in the caches then.
+    void pack(int step, const auto& observe) {
+        if ((*plan_)[step].pack < 0) return;
+        packs_->pack(step, weights_);
+        observe(-1);
+    }
+
     /// Plans for the extent and the frozen parameters, unless that has been done.
     void prepare(Extent extent) {
         if (plan_.has_value() && plan_->tensor(plan_->program().input).extent == extent &&
@@ -189,7 +195,6 @@ private:
             throw;
         }
         stale_gradients_ = true;  // of what no step of this plan writes; zero, unless backward adds to them
-        stale_ = true;
         ready_ = false;
     }
 
@@ -275,8 +280,7 @@ private:
     std::vector<ParameterRange> ranges_;
     std::vector<char> planned_frozen_;
     std::vector<double> norm_parts_;
-    std::uint64_t packed_generation_ = 0;
-    bool stale_ = true;             // a plan without its packs yet
+    std::uint64_t generation_ = 0;  // of the weights that the last forward read
     bool stale_gradients_ = false;  // gradients of an earlier plan
     bool ready_ = false;            // activations of a forward are there
     bool has_gradients_ = false;    // of a backward since the last apply
