@@ -63,9 +63,12 @@ public:
         data_ = identity(data);
         std::filesystem::create_directories(folder);
         lock_.emplace(folder);
-        for (const auto& [file, advice] : {std::pair{last_, "go on with it by --resume, or name"}, {best_, "name"}}) {
-            if (options.resume || !std::filesystem::exists(file)) continue;
-            throw std::runtime_error(file.string() + " is there already; " + advice + " another folder with --out");
+        for (const char* const name : written) {
+            if (options.resume || !std::filesystem::exists(folder / name)) continue;
+            const bool can_go_on = folder / name == last_;
+            throw std::runtime_error((folder / name).string() + " is there already; " +
+                                     (can_go_on ? "go on with it by --resume, or name" : "name") +
+                                     " another folder with --out");
         }
         remove_leftovers(folder);
     }
@@ -148,10 +151,13 @@ private:
     /// What a killed process was writing.
     void remove_leftovers(const std::filesystem::path& folder) const {
         for (const auto& entry : std::filesystem::directory_iterator{folder})
-            for (const char* const file : {"last.safetensors", "best.safetensors", "metrics.csv", "report.html"})
+            for (const char* const file : written)
                 if (entry.path().filename().string().starts_with(std::string{file} + ".tmp-"))
                     std::filesystem::remove(entry.path());
     }
+
+    /// What a run writes in its folder under names that another file could have.
+    static constexpr const char* written[] = {"last.safetensors", "best.safetensors", "metrics.csv", "report.html"};
 
     const Options& options_;
     std::optional<FolderLock> lock_;

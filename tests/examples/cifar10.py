@@ -281,11 +281,14 @@ elif case == "one_run":  # a folder belongs to one run at a time, and what is in
         done = run("--resume", "--out", out, "--epochs", str(kept + 2))
         assert done.returncode == 0 and os.path.exists(best), done
         assert kept == 0 or done.stderr.startswith(f"warning: {best} is gone"), done
-        os.remove(os.path.join(out, "last.safetensors"))
-        with open(best, "w") as file:
-            file.write("precious")
-        done = run(*options, "--epochs", "1")
-        assert done.returncode == 1 and f"{best} is there already" in done.stderr and content(out, "best.safetensors") == b"precious", done
+        for name in "last.safetensors", "best.safetensors", "metrics.csv", "report.html":  # what is somebody's own stays
+            for other in os.listdir(out):
+                os.remove(os.path.join(out, other))
+            own = os.path.join(out, name)
+            with open(own, "w") as file:
+                file.write("precious")
+            done = run(*options, "--epochs", "1")
+            assert done.returncode == 1 and f"{own} is there already" in done.stderr and content(out, name) == b"precious", done
 
 elif case == "other_data":  # images that are not those of the checkpoint, though as many: one of their bits differs
     with tempfile.TemporaryDirectory() as folder:
