@@ -37,8 +37,7 @@ void check_bytes(Mode mode, const ChoiceOptions& choice = {}) {
                 workspace.reserve(images);
                 Packs<Scalar> packs{plan, kernels<Scalar>(current_isa())};
                 if (mode == Mode::inference) packs.fold(weights);
-                for (int i = 0; mode == Mode::training && i < plan.size(); ++i)
-                    if (plan[i].pack >= 0) packs.pack(i, weights);
+                for (int i = 0; mode == Mode::training && i < plan.size(); ++i) packs.pack(i, weights);
                 CHECK(workspace.bytes() + packs.bytes() == plan.bytes<Scalar>(images, threads));
             });
         }

@@ -83,7 +83,7 @@ public:
         for (std::size_t i = 0; i < weight.size(); ++i) weights_.parameter(first)[i] = static_cast<Scalar>(weight[i]);
         for (std::size_t i = 0; options_.bias && i < bias.size(); ++i)
             weights_.parameter(first + 1)[i] = static_cast<Scalar>(bias[i]);
-        options_.inference ? packs_.fold(weights_) : packs_.pack(weights_);
+        if (options_.inference) packs_.fold(weights_);
     }
 
     /// [N][Ho][Wo][Out]; `moments` takes mean and sum of squared deviations of each channel, in training.
@@ -216,6 +216,7 @@ private:
 
     /// Runs one step and counts what it changed in the arena outside of its result.
     void run_alone(int index, int result) {
+        if (!options_.inference) packs_.pack(index, weights_);
         const Buffer<Scalar> before = workspace_.arena();
         run_step(Run<Scalar>{plan_, kernels_, weights_, packs_, workspace_, nullptr, false}, index);
         const Index first = plan_.offset(result, images_), last = first + plan_.tensor(result).elements() * images_;

@@ -152,7 +152,9 @@ public:
     }
 
     /// Training: the pack of one step, forward or grad_input, from the master weights; it takes the place of the others'.
+    /// Nothing for a step that has none.
     void pack(int step, const Weights<Scalar>& weights) {
+        if (plan_[step].pack < 0) return;
         const int layer = resnet::at(plan_.program().steps, step).layer;
         const Scalar* weight = weights.parameter(plan_.graph().parameter(layer, "weight"));
         run_tasks(resnet::at(first_task_, step), resnet::at(first_task_, step + 1), plan_[step].pack_elements,
