@@ -30,7 +30,7 @@ std::string hex(std::span<const std::byte> bytes) {
     return text;
 }
 
-/// The events of a file whose records have to be whole: lengths and both checksums.
+/// The events of a file whose records have to be whole: lengths and both checksums. They are views of its bytes.
 std::vector<ProtobufMessage> events_in(const std::vector<std::uint8_t>& file) {
     std::vector<ProtobufMessage> events;
     std::span<const std::byte> rest = std::as_bytes(std::span{file});
@@ -52,7 +52,7 @@ std::vector<ProtobufMessage> events_in(const std::vector<std::uint8_t>& file) {
     return events;
 }
 
-std::vector<ProtobufMessage> events_in(const EventFile& file) { return events_in(file_content(file.path())); }
+std::vector<ProtobufMessage> events_in(std::vector<std::uint8_t>&& file) = delete;
 
 }  // namespace
 
@@ -86,7 +86,8 @@ TEST_CASE("event file: its records begin with version and start and hold what wa
     file.add_text("settings", "| seed | 1 |");
     file.add(391, {{"loss/train", 1.5}, {"learning_rate", 1e-3}});
     file.add(782, {{"loss/train", 1.25}});
-    const auto events = events_in(file);
+    const auto content = file_content(file.path());
+    const auto events = events_in(content);
     REQUIRE(events.size() == 5);
     CHECK(events[0].text(3) == "brain.Event:2");
     CHECK(events[1].message(7).integer(1) == 1);
@@ -109,7 +110,8 @@ TEST_CASE("event file: one that goes on starts at its first step and comes last 
     CHECK(first.path().filename().string() < second.path().filename().string());
     CHECK(second.path().filename().string() < third.path().filename().string());
     CHECK(first.path().filename().string().starts_with("events.out.tfevents.1"));
-    const auto events = events_in(second);
+    const auto content = file_content(second.path());
+    const auto events = events_in(content);
     REQUIRE(events.size() == 2);
     CHECK(events[1].integer(2) == 392);
     CHECK(events[1].message(7).integer(1) == 1);
@@ -134,7 +136,8 @@ TEST_CASE("event file: a record that finds no room is an error and leaves whole 
     CHECK(status == 0);
     CHECK(file_content(file.path()) == before);
     file.add(3, {{"loss/train", 1.0}});
-    CHECK(events_in(file).back().integer(2) == 3);
+    const auto content = file_content(file.path());
+    CHECK(events_in(content).back().integer(2) == 3);
 }
 
 TEST_CASE("event file: a folder that can't be made or written is an error that names it") {
