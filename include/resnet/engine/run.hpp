@@ -44,6 +44,7 @@ struct Run {
 
     /// Elements of a tensor over the whole batch.
     Index elements(int tensor) const { return plan.tensor(tensor).elements() * images(); }
+    /// Of the whole batch.
     Index convolution_work(const ConvolutionShape& shape) const { return resnet::convolution_work(shape, images()); }
 
     /// for_each_chunk on as many of the workspace's workers as the work is worth.
