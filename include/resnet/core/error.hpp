@@ -19,7 +19,9 @@ namespace resnet::inline v0 {
 /// `where` is a layer ("blk2.conv1"), a file, or the function that was called.
 class Error : public std::runtime_error {
 public:
-    Error(std::string_view where, std::string_view expected, std::string_view found, std::string_view hint = {})
+    // Cold: compiled for size, and so are the ways to it.
+    [[gnu::cold]] Error(std::string_view where, std::string_view expected, std::string_view found,
+                        std::string_view hint = {})
         : std::runtime_error(message(where, expected, found, hint)),
           where_(where),
           expected_(expected),
@@ -30,8 +32,8 @@ public:
     const std::string& found() const noexcept { return found_; }
 
 private:
-    static std::string message(std::string_view where, std::string_view expected, std::string_view found,
-                               std::string_view hint) {
+    [[gnu::cold]] static std::string message(std::string_view where, std::string_view expected, std::string_view found,
+                                             std::string_view hint) {
         std::string text{where};
         text.append(": expected ").append(expected).append(", found ").append(found);
         if (!hint.empty()) text.append(" (").append(hint).append(")");

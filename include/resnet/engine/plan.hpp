@@ -160,7 +160,8 @@ inline void Plan::place_tensors() {
         if (at(lives, t).last >= 0 && root(t) != t)
             for (Place& place : places)
                 if (place.tensor == root(t)) place.life.last = std::max(place.life.last, at(lives, t).last);
-    std::stable_sort(places.begin(), places.end(), [](const Place& a, const Place& b) { return a.size > b.size; });
+    std::sort(places.begin(), places.end(),
+              [](const Place& a, const Place& b) { return a.size != b.size ? a.size > b.size : a.tensor < b.tensor; });
     std::vector<Place> placed;
     for (Place& place : places) {
         std::vector<Place> taken;

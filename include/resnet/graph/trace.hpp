@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <span>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -72,30 +73,37 @@ inline constexpr auto member_names = [] {
     return names;
 }();
 
-constexpr int add_module(Graph& graph, Module module) {
+[[gnu::noinline]] constexpr int add_module(Graph& graph, const Module& module) {
     graph.modules.push_back(module);
     return static_cast<int>(graph.modules.size()) - 1;
+}
+
+[[gnu::noinline]] constexpr void add_layer(Graph& graph, Layer layer, std::span<const ParameterSpec> specs) {
+    layer.first_parameter = static_cast<int>(graph.parameters.size());
+    for (const ParameterSpec& spec : specs) {
+        if (spec.size() == 0) continue;
+        graph.parameters.push_back({static_cast<int>(graph.layers.size()), spec, graph.parameter_elements});
+        graph.parameter_elements += round_up(spec.size(), 16);  // the next one starts on a 64-byte line
+        ++layer.parameters;
+    }
+    if (layer.normalized > 0) {
+        layer.statistics = graph.statistics_elements;
+        layer.counter = graph.counters++;
+        graph.statistics_elements += 2 * round_up(layer.normalized, 16);
+    }
+    graph.layers.push_back(layer);
 }
 
 template <class L>
 constexpr void add_layer(Graph& graph, const L& layer, int module) {
     Layer entry{.address = &layer, .type = &type_tag<L>, .module = module};
-    entry.first_parameter = static_cast<int>(graph.parameters.size());
-    for (const ParameterSpec& spec : L::parameter_specs()) {
-        if (spec.size() == 0) continue;
-        graph.parameters.push_back({static_cast<int>(graph.layers.size()), spec, graph.parameter_elements});
-        graph.parameter_elements += round_up(spec.size(), 16);  // the next one starts on a 64-byte line
-        ++entry.parameters;
-    }
     if constexpr (requires { L::normalized; }) {
         entry.normalized = L::normalized;
         entry.momentum = L::momentum;
         entry.epsilon = L::epsilon;
-        entry.statistics = graph.statistics_elements;
-        entry.counter = graph.counters++;
-        graph.statistics_elements += 2 * round_up(L::normalized, 16);
     }
-    graph.layers.push_back(entry);
+    const auto specs = L::parameter_specs();
+    add_layer(graph, entry, specs);
 }
 
 template <class T>

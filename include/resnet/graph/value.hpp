@@ -92,7 +92,9 @@ namespace detail {
 template <class T>
 inline constexpr char type_tag = 0;
 
-constexpr int record(Graph& graph, Node node) {
+// A body is traced once: inlined into each layer's call, these would only cost the user compile time.
+
+[[gnu::noinline]] constexpr int record(Graph& graph, const Node& node) {
     graph.nodes.push_back(node);
     return static_cast<int>(graph.nodes.size()) - 1;
 }
@@ -100,15 +102,17 @@ constexpr int record(Graph& graph, Node node) {
 constexpr const Node& node_of(const auto& value) { return value.graph().nodes[static_cast<std::size_t>(value.node())]; }
 
 /// The index of a layer in the member list of the network that is being traced.
-template <class L>
-constexpr int find_layer(const Graph& graph, const L& layer) {
-    const void* address = &layer;
+[[gnu::noinline]] constexpr int find_layer(const Graph& graph, const void* address, const void* type) {
     for (std::size_t i = 0; i < graph.layers.size(); ++i)
-        if (graph.layers[i].address == address && graph.layers[i].type == &type_tag<L>) return static_cast<int>(i);
+        if (graph.layers[i].address == address && graph.layers[i].type == type) return static_cast<int>(i);
     rules::layer_is_not_a_member();
 }
+template <class L>
+constexpr int find_layer(const Graph& graph, const L& layer) {
+    return find_layer(graph, &layer, &type_tag<L>);
+}
 
-constexpr Extent windowed(std::string_view op, Extent image, Window w) {
+[[gnu::noinline]] constexpr Extent windowed(std::string_view op, Extent image, Window w) {
     const int height = image.height + 2 * w.padding - w.height, width = image.width + 2 * w.padding - w.width;
     if (height < 0 || width < 0) rules::image_is_smaller_than_the_window(op, image, w);
     return {height / w.stride + 1, width / w.stride + 1};
