@@ -20,6 +20,9 @@ struct ClassifierOptions {
     Index batch = 128;  // at least 1
     /// The images' extent; {0, 0}: the network's usual one.
     Extent image{};
+    /// Logits are the mean over each image and its mirror image: often more accurate, for twice the time. Embeddings are
+    /// the image's alone.
+    bool mirrored = false;
     PlanOptions plan{};
 };
 
@@ -94,19 +97,21 @@ public:
     explicit Classifier(const Model<Net, Scalar>& model, const ClassifierOptions& options = {})
         : engine_{std::make_unique<InferenceEngine<Scalar>>(
               model.weights(), trace<Net>(options.image == Extent{} ? Net::image : options.image),
-              model.normalization(), plan_options(options))} {
+              model.normalization(), plan_options(options))},
+          logits_{engine_->logits()} {
+        logits_.mirrored = options.mirrored;
         engine_->reserve(options.batch);
     }
 
     /// Of any number of images, also of none. Error where they are not of the planned extent or not three channels.
     Logits<Scalar> operator()(const ImageView& images) const& {
-        return lease<Logits<Scalar>>(images, engine_->logits(), observe_nothing);
+        return lease<Logits<Scalar>>(images, logits_, observe_nothing);
     }
     Logits<Scalar> operator()(const ImageView& images) const&& = delete;  // they would outlive their Classifier
 
     /// The same into the caller's memory. Error where `logits` has not N * classes elements.
     void operator()(const ImageView& images, std::span<Scalar> logits) const {
-        write(images, engine_->logits(), logits, "logits");
+        write(images, logits_, logits, "logits");
     }
 
     /// What the last linear layer reads, [N][features]: of a flattened map in PyTorch's order, [C][H][W]. The layers
@@ -127,9 +132,10 @@ public:
     /// only another refresh may follow.
     void refresh(const Model<Net, Scalar>& model) { engine_->refresh(model.weights(), model.normalization()); }
 
-    /// One call with a look at its parts: observe(step of the plan) after each. A large batch passes more than once.
+    /// One call with a look at its parts: observe(step of the plan) after each. A large batch passes more than once, and
+    /// so do mirrored images.
     void profile(const ImageView& images, const auto& observe) const {
-        lease<Logits<Scalar>>(images, engine_->logits(), observe);
+        lease<Logits<Scalar>>(images, logits_, observe);
     }
 
     const Plan& plan() const noexcept { return engine_->plan(); }
@@ -164,6 +170,7 @@ private:
     }
 
     std::unique_ptr<InferenceEngine<Scalar>> engine_;
+    InferenceOutput logits_;
 };
 
 }  // namespace resnet::inline v0

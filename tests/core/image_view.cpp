@@ -44,3 +44,18 @@ TEST_CASE("image_view: a slice begins at its first image and has so many") {
     CHECK(part.row_stride == view.row_stride);
     CHECK(part.slice(1, 1).data == data + 3 * 12);
 }
+
+TEST_CASE("image_view: the mirror image reads each row from its end, and its mirror image is the view again") {
+    const float data[2 * 3 * 2 * 5] = {};
+    for (const ImageView& view : {nchw(data, 2, {2, 5}), nhwc(data, 2, {2, 5})}) {
+        const ImageView mirror = view.mirrored();
+        const Index shift = static_cast<const std::byte*>(mirror.data) - static_cast<const std::byte*>(view.data);
+        for (Index n = 0; n < 2; ++n)
+            for (Index c = 0; c < 3; ++c)
+                for (Index y = 0; y < 2; ++y)
+                    for (Index x = 0; x < 5; ++x)
+                        CHECK(shift + offset(mirror, n, c, y, x) == offset(view, n, c, y, 4 - x));
+        CHECK(mirror.mirrored().data == view.data);
+        CHECK(mirror.mirrored().pixel_stride == view.pixel_stride);
+    }
+}

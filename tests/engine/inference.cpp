@@ -417,6 +417,17 @@ TEST_CASE("inference: a batch of any size is one call, also where it goes throug
     }
 }
 
+TEST_CASE("inference: mirrored logits are the mean of those of the image and of its mirror image, to the bit") {
+    const auto model = used_model<Wide, float>(5);
+    const Classifier<Wide> plain{model, {.batch = 1}}, mirrored{model, {.batch = 1, .mirrored = true}};
+    const Images<Wide, float> images{70, 1};  // in several parts
+    const auto straight = plain(images.view), turned = plain(images.view.mirrored()), mean = mirrored(images.view);
+    for (std::size_t i = 0; i < straight.values().size(); ++i)
+        REQUIRE(mean.values()[i] == (straight.values()[i] + turned.values()[i]) / 2);
+    CHECK_FALSE(tests::same_bits(mean.values(), straight.values()));
+    CHECK(tests::same_bits(mirrored.embed(images.view).values(), plain.embed(images.view).values()));
+}
+
 TEST_CASE("inference: probabilities and the likeliest classes come from an image's logits") {
     const auto model = used_model<SmallResNet, float>(5);
     const Classifier<SmallResNet> classify{model};

@@ -32,6 +32,13 @@ struct ImageView {
         part.images = count;
         return part;
     }
+    /// The same pixels with left and right exchanged: a row is walked from its end.
+    constexpr ImageView mirrored() const {
+        ImageView mirror = *this;
+        mirror.data = static_cast<const std::byte*>(data) + (extent.width - 1) * pixel_stride;
+        mirror.pixel_stride = -pixel_stride;
+        return mirror;
+    }
 };
 
 /// What a pixel may be made of: bytes, or numbers that are normalised already.

@@ -25,7 +25,8 @@ struct InferenceMemory {
 /// What a run hands out: a tensor of the plan, there after so many steps.
 struct InferenceOutput {
     int tensor = -1, steps = 0;
-    Index columns = 0;  // elements an image
+    Index columns = 0;      // elements an image
+    bool mirrored = false;  // the mean over the image and its mirror image; of logits
 };
 
 namespace detail {
@@ -47,6 +48,13 @@ void copy_rows(const Run<Scalar>& run, int tensor, Scalar* rows) {
             for (Index n = 0; n < images; ++n)
                 for (Index c = 0; c < channels; ++c) to[(n * channels + c) * positions + position] = *from++;
     }
+}
+
+/// (rows + those of the run) / 2.
+template <class Scalar>
+void average_rows(const Run<Scalar>& run, int tensor, Scalar* rows) {
+    const Scalar* const others = run.workspace.tensor(tensor);  // [N][classes]: logits have one position
+    for (Index i = 0; i < run.elements(tensor); ++i) rows[i] = (rows[i] + others[i]) / 2;
 }
 
 }  // namespace detail
@@ -116,8 +124,13 @@ public:
             const Index count = std::min(part, images.images - first);
             memory.workspace.reserve(count);
             const Run<Scalar> run{plan_, kernels_, weights_, packs_, memory.workspace};
-            run_forward(run, images.slice(first, count), normalization_, output.steps, prepare_nothing, observe);
-            detail::copy_rows(run, output.tensor, rows + first * output.columns);
+            const ImageView view = images.slice(first, count);
+            Scalar* const to = rows + first * output.columns;
+            run_forward(run, view, normalization_, output.steps, prepare_nothing, observe);
+            detail::copy_rows(run, output.tensor, to);
+            if (!output.mirrored) continue;
+            run_forward(run, view.mirrored(), normalization_, output.steps, prepare_nothing, observe);
+            detail::average_rows(run, output.tensor, to);
         }
     }
 
