@@ -46,3 +46,18 @@ TEST_CASE("moving average: a decay outside [0, 1) is refused, and a decay of 0 f
         for (std::size_t i = 0; i < found.size(); ++i) REQUIRE(found[i] == doctest::Approx(expected[i]));
     }
 }
+
+TEST_CASE("moving average: a decay of one step's own, up to 1, which keeps the average: lookahead") {
+    Model<SmallResNet> model{Seed{1}};
+    MovingAverage<SmallResNet> average{model, 0};
+    model.set_parameter("fc.bias", std::vector<float>(5, 8));
+    average.update(model, 0.5f);
+    const auto half = average.model().parameter("fc.bias");
+    CHECK(half[0] == doctest::Approx((8 + Model<SmallResNet>{Seed{1}}.parameter("fc.bias")[0]) / 2));
+    average.update(model, 1);
+    CHECK(average.model().parameter("fc.bias") == half);
+    model = average.model();
+    CHECK(model.parameter("fc.bias") == half);
+    for (const float decay : {-0.1f, 1.1f, std::numeric_limits<float>::quiet_NaN()})
+        CHECK_THROWS_AS(average.update(model, decay), Error);
+}

@@ -17,6 +17,11 @@ namespace resnet::inline v0 {
 ///     resnet::MovingAverage average{model, 0.999f};
 ///     for (...) { trainer.step(batch.images, batch.labels); average.update(model); }
 ///     const resnet::Classifier classify{average.model()};
+///
+/// Lookahead (Zhang et al. 2019, "Lookahead optimizer: k steps forward, 1 step back") is the same average, given back to the
+/// model every few steps:
+///
+///     if (++steps % 5 == 0) { average.update(model, decay); model = average.model(); }
 template <class Net, class Scalar = float>
 class MovingAverage {
 public:
@@ -26,11 +31,14 @@ public:
     }
 
     /// Takes in the model's present weights; its counters, frozen parameters and normalisation replace the average's.
-    void update(const Model<Net, Scalar>& model) {
+    void update(const Model<Net, Scalar>& model) { update(model, decay_); }
+    /// The same with a decay of this step's own, 0 ... 1. Error for another.
+    void update(const Model<Net, Scalar>& model, float decay) {
+        if (!(decay >= 0 && decay <= 1)) throw Error("MovingAverage", "a decay in [0, 1]", std::to_string(decay));
         Weights<Scalar>& average = model_.weights();
         const Weights<Scalar>& weights = model.weights();
-        mix(weights.parameters(), average.parameters());
-        mix(weights.statistics(), average.statistics());
+        mix(weights.parameters(), average.parameters(), decay);
+        mix(weights.statistics(), average.statistics(), decay);
         average.counters() = weights.counters();
         average.frozen() = weights.frozen();
         average.changed();
@@ -42,9 +50,9 @@ public:
     float decay() const noexcept { return decay_; }
 
 private:
-    void mix(const Buffer<Scalar>& from, Buffer<Scalar>& to) {
+    static void mix(const Buffer<Scalar>& from, Buffer<Scalar>& to, float decay) {
         constexpr Index strip = Index{1} << 15;  // elements
-        const auto rest = static_cast<Scalar>(1 - double{decay_});
+        const auto rest = static_cast<Scalar>(1 - double{decay});
         for_each_chunk(divide_up(to.size(), strip), workers_for(to.size(), worker_count()), [&](Index chunk, int) {
             for (Index i = chunk * strip; i < std::min((chunk + 1) * strip, to.size()); ++i)
                 to.data()[i] += rest * (from.data()[i] - to.data()[i]);
