@@ -18,7 +18,7 @@ namespace resnet::inline v0 {
 struct Kernel {
     int size;
 };
-inline constexpr Kernel k1{1}, k3{3}, k5{5}, k7{7};
+inline constexpr Kernel k1{1}, k2{2}, k3{3}, k5{5}, k7{7};
 
 /// How a network's weights are drawn; a network states its own as `static constexpr Initialization initialization`.
 enum class Initialization : std::uint8_t {

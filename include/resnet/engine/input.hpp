@@ -22,22 +22,50 @@ struct Normalization {
 
 namespace detail {
 
+/// What makes a normalised number of a pixel: pixel * scale + shift.
+template <class Scalar>
+struct PixelScaling {
+    std::array<Scalar, 3> scale, shift;
+
+    PixelScaling(PixelType type, const Normalization& normalization) {
+        const bool bytes = type == PixelType::uint8;  // floats are normalised already
+        for (std::size_t c = 0; c < 3; ++c) {
+            const auto mean = static_cast<double>(normalization.mean[c]),
+                       deviation = static_cast<double>(normalization.standard_deviation[c]);
+            scale[c] = bytes ? static_cast<Scalar>(1 / (255 * deviation)) : Scalar{1};
+            shift[c] = bytes ? static_cast<Scalar>(-mean / deviation) : Scalar{0};
+        }
+    }
+};
+
 template <class Pixel, class Scalar>
-void load_block(const ImageView& view, const std::array<Scalar, 3>& scale, const std::array<Scalar, 3>& shift,
-                int images, Scalar* to) {
+void load_pixels(const ImageView& view, const PixelScaling<Scalar>& scaling, Scalar* to) {
     const auto* base = static_cast<const std::byte*>(view.data);
     for (int y = 0; y < view.extent.height; ++y)
         for (int x = 0; x < view.extent.width; ++x)
-            for (int n = 0; n < images; ++n) {
+            for (Index n = 0; n < view.images; ++n) {
                 const std::byte* pixel = base + n * view.image_stride + y * view.row_stride + x * view.pixel_stride;
                 for (std::size_t c = 0; c < 3; ++c, ++to) {
                     const Index channel =
                         view.order == ChannelOrder::rgb ? static_cast<Index>(c) : static_cast<Index>(2 - c);
                     Pixel value;
                     std::memcpy(&value, pixel + channel * view.channel_stride, sizeof value);
-                    *to = static_cast<Scalar>(value) * scale[c] + shift[c];
+                    *to = static_cast<Scalar>(value) * scaling.scale[c] + scaling.shift[c];
                 }
             }
+}
+
+/// Images of any layout and type to one block, [H][W][N][3], normalised.
+template <class Scalar>
+void load_block(const ImageView& view, const PixelScaling<Scalar>& scaling, Scalar* to) {
+    switch (view.type) {
+        case PixelType::uint8:
+            return load_pixels<std::uint8_t>(view, scaling, to);
+        case PixelType::float32:
+            return load_pixels<float>(view, scaling, to);
+        case PixelType::float64:
+            return load_pixels<double>(view, scaling, to);
+    }
 }
 
 }  // namespace detail
@@ -63,27 +91,11 @@ inline void check_images(const ImageView& view, Extent extent) {
 
 template <class Scalar>
 void run_input(const Run<Scalar>& run, int index, const ImageView& images, const Normalization& normalization) {
-    std::array<Scalar, 3> scale, shift;
-    for (std::size_t c = 0; c < 3; ++c) {
-        const auto mean = static_cast<double>(normalization.mean[c]),
-                   deviation = static_cast<double>(normalization.standard_deviation[c]);
-        const bool bytes = images.type == PixelType::uint8;  // floats are normalised already
-        scale[c] = bytes ? static_cast<Scalar>(1 / (255 * deviation)) : Scalar{1};
-        shift[c] = bytes ? static_cast<Scalar>(-mean / deviation) : Scalar{0};
-    }
+    const detail::PixelScaling<Scalar> scaling{images.type, normalization};
     const int tensor = run.step(index).output;
     run.for_each_chunk(run.blocks(), 4 * run.elements(tensor), [&](Index block, int) {
-        const int count = run.block_images(block);
-        const ImageView part = images.slice(block * run.plan.block(), count);
-        Scalar* to = run.block(tensor, block);
-        switch (images.type) {
-            case PixelType::uint8:
-                return detail::load_block<std::uint8_t>(part, scale, shift, count, to);
-            case PixelType::float32:
-                return detail::load_block<float>(part, scale, shift, count, to);
-            case PixelType::float64:
-                return detail::load_block<double>(part, scale, shift, count, to);
-        }
+        detail::load_block(images.slice(block * run.plan.block(), run.block_images(block)), scaling,
+                           run.block(tensor, block));
     });
 }
 
