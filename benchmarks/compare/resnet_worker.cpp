@@ -1,5 +1,6 @@
 // Our side of the comparison: speaks the protocol of worker.py and reads the files of case.py.
-// Settings: default | no-winograd.
+// Settings: default | in-flight (inference: a batch for each thread at the same time) | no-winograd.
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -96,25 +98,33 @@ struct Case {
     std::vector<int> labels;
 };
 
+/// `callers` at a time call one Classifier: one, with all threads of the arena, or as many as there are threads, each alone.
 template <class Net>
-Work inference(const Case<Net>& data, const resnet::PlanOptions& plan) {
+Work inference(const Case<Net>& data, const resnet::PlanOptions& plan, int callers) {
     const auto classify = std::make_shared<resnet::Classifier<Net>>(
         data.model, resnet::ClassifierOptions{.batch = data.batch, .plan = plan});
-    auto run = [&data, classify, result = std::vector<float>(static_cast<std::size_t>(data.batch * Net::classes)),
-                turn = Index{0}](Index count) mutable {
-        for (; count > 0; --count) (*classify)(data.images(turn++), result);
-        return std::span<const float>(result);
+    std::vector<float> result(static_cast<std::size_t>(data.batch * Net::classes));
+    const auto logits = [&data, classify, result]() mutable {
+        std::vector<float> all;
+        for (Index turn = 0; turn < batches; ++turn) {
+            (*classify)(data.images(turn), result);
+            all.insert(all.end(), result.begin(), result.end());
+        }
+        return all;
     };
-    return {.logits =
-                [run]() mutable {
-                    std::vector<float> all;
-                    for (Index k = 0; k < batches; ++k) {
-                        const auto part = run(1);
-                        all.insert(all.end(), part.begin(), part.end());
-                    }
-                    return all;
-                },
-            .run = run};
+    const auto run = [&data, classify, results = std::vector(static_cast<std::size_t>(callers), result),
+                      begun = Index{0}](Index count) mutable {
+        std::atomic<Index> next{begun};
+        begun += count;
+        const auto work = [&](std::vector<float>& logits_of_caller) {
+            for (Index turn = next++; turn < begun; turn = next++) (*classify)(data.images(turn), logits_of_caller);
+        };
+        if (results.size() == 1) return work(results.front());
+        std::vector<std::jthread> threads;
+        for (std::vector<float>& own : results)
+            threads.emplace_back([&work, &own] { tbb::task_arena{1}.execute([&] { work(own); }); });
+    };
+    return {.logits = logits, .run = run};
 }
 
 template <class Net>
@@ -205,14 +215,15 @@ template <class Net>
 void serve(const std::map<std::string, std::string>& options, Index batch) {
     const std::filesystem::path folder = options.at("--case");
     const std::string &work = options.at("--work"), &setting = options.at("--setting");
-    if (setting != "default" && setting != "no-winograd")
-        throw resnet::Error("--setting", "default or no-winograd", setting);
+    if (setting != "default" && setting != "in-flight" && setting != "no-winograd")
+        throw resnet::Error("--setting", "default, in-flight or no-winograd", setting);
     resnet::PlanOptions plan;
-    plan.choice.allow_winograd = setting == "default";
+    plan.choice.allow_winograd = setting != "no-winograd";
+    const int callers = setting == "in-flight" ? std::stoi(options.at("--threads")) : 1;
     Case<Net> data{folder, batch};
     serve(work == "loader"  ? training_from_loader(folder, data, plan)
           : work == "train" ? training(data, plan)
-                            : inference(data, plan));
+                            : inference(data, plan, callers));
 }
 
 }  // namespace
