@@ -76,12 +76,12 @@ public:
     /// Where the run goes on, or begins; then it is kept at once, so that a folder that can't be written is known before
     /// the first epoch.
     template <class Net>
-    Reached begin(resnet::Trainer<Net>& trainer) const {
+    Reached begin(resnet::Trainer<Net>& trainer, resnet::MovingAverage<Net>* average) const {
         if (!options_.resume) {
-            last(trainer, {});
+            last(trainer, average, {});
             return {};
         }
-        const resnet::Resumed resumed = resnet::load_checkpoint(last_, trainer);
+        const resnet::Resumed resumed = resnet::load_checkpoint(last_, trainer, average);
         const resnet::RunPosition& position = resumed.position;
         const auto text = [&](const char* name) { return note(position.notes, name, last_.string()); };
         const auto number = [&](const char* name) { return std::stod(text(name)); };
@@ -111,7 +111,8 @@ public:
     }
 
     template <class Net>
-    void last(const resnet::Trainer<Net>& trainer, const Reached& reached) const {
+    void last(const resnet::Trainer<Net>& trainer, const resnet::MovingAverage<Net>* average,
+              const Reached& reached) const {
         if (last_.empty()) return;
         resnet::Metadata notes = kept(options_);
         notes["data"] = data_;
@@ -124,7 +125,8 @@ public:
                                 {.seed = resnet::Seed{options_.seed},
                                  .epoch = reached.epoch,
                                  .batch = reached.batch,
-                                 .notes = std::move(notes)});
+                                 .notes = std::move(notes)},
+                                average);
     }
 
     /// Before `last`: a run that ends between the two tests this epoch again, and finds it as good again.

@@ -18,8 +18,11 @@
 #include <resnet/data.hpp>
 #include <resnet/evaluate.hpp>
 #include <resnet/model.hpp>
+#include <resnet/moving_average.hpp>
 #include <resnet/resnet18.hpp>
+#include <resnet/resnet9.hpp>
 #include <resnet/trainer.hpp>
+#include <resnet/whitening.hpp>
 
 #include "data.hpp"
 #include "interrupt.hpp"
@@ -33,13 +36,15 @@
 using resnet::Index;
 
 /// Goes through the training images that the epoch has left, in an order that follows from seed and epoch; less far where
-/// a signal comes. `learning_rate` is a function of the step, which counts from the run's begin.
+/// a signal comes. `learning_rate` and `after` are called with the step's number, which counts from the run's begin.
 template <class Net>
-void train(resnet::Trainer<Net>& trainer, const resnet::Loader& loader, const auto& learning_rate, Reached& reached,
-           Progress progress) {
+void train(resnet::Trainer<Net>& trainer, const resnet::Loader& loader, const auto& learning_rate, const auto& after,
+           Reached& reached, Progress progress) {
     for (const auto& batch : loader.epoch(reached.epoch, reached.batch)) {
-        trainer.set_learning_rate(learning_rate(Index{reached.epoch} * loader.batches() + batch.number));
+        const Index number = Index{reached.epoch} * loader.batches() + batch.number;
+        trainer.set_learning_rate(learning_rate(number));
         const auto step = trainer.step(batch.images, batch.labels);
+        after(number);
         reached.batch = batch.number + 1;
         reached.loss.add(step.loss, batch.size());
         progress.show(reached.loss.images, reached.loss.value());
@@ -58,18 +63,43 @@ void check_last_batch(resnet::Trainer<Net>& trainer, const resnet::Loader& loade
                              " images; change --batch-size or --limit\n" + error.what());
 }
 
+/// What the network takes from its training images before the first step.
+template <int Classes>
+void prepare(resnet::Model<resnet::ResNet9<Classes>>& model, const resnet::Dataset& train) {
+    const resnet::ImageView some = train.images().slice(0, std::min<Index>(train.size(), 5000));
+    model.set_parameter("whiten.weight", resnet::whitening_filters(some, model.normalization()));
+    model.freeze("whiten.weight");
+}
+template <class Net>
+void prepare(resnet::Model<Net>&, const resnet::Dataset&) {}
+
 /// As many epochs of training as asked for, and a test after each. Returns the program's exit status.
 template <class Net>
 int train_and_test(const Options& options, const Data& data) {
     resnet::Model<Net> model{resnet::Seed{options.seed}};
+    prepare(model, data.train);
     const Recipe& recipe = find_recipe(options.model, options.recipe);
-    resnet::Trainer trainer{model, optimizer(options), {.label_smoothing = recipe.label_smoothing}};
+    // It is the recipe's optimizer that takes a larger rate for biases; their decay stays as it is.
+    const float norm_bias_rate = options.optimizer == recipe.optimizer ? recipe.norm_bias_rate : 1;
+    resnet::Trainer trainer{model,
+                            optimizer(options),
+                            {.label_smoothing = recipe.label_smoothing,
+                             .learning_rate_factors = {.norm_bias = norm_bias_rate},
+                             .weight_decay_factors = {.norm_bias = 1 / norm_bias_rate}}};
     const resnet::Loader loader{
         data.train,
         {.batch = options.batch_size, .seed = resnet::Seed{options.seed}, .transforms = transforms(recipe)}};
     check_last_batch(trainer, loader);
-    const resnet::OneCycle cycle{.peak = options.learning_rate, .steps = options.epochs * loader.batches()};
-    const auto learning_rate = [&](Index step) { return recipe.one_cycle ? cycle(step) : options.learning_rate; };
+    const Index steps = options.epochs * loader.batches();
+    const auto rate = [&](Index step) { return learning_rate(recipe, options.learning_rate, steps, step); };
+    std::optional<resnet::MovingAverage<Net>> average;
+    if (recipe.lookahead) average.emplace(model, 0.0f);
+    resnet::MovingAverage<Net>* const kept_average = average ? &*average : nullptr;
+    const auto look_ahead = [&](Index step) {
+        if (!average || ((step + 1) % 5 != 0 && step + 1 != steps)) return;
+        average->update(model, lookahead_decay(steps, step));
+        model = average->model();
+    };
     std::printf("%s, %td parameters; recipe %s, %s, learning rate %g, batches of %td, seed %ju, %d threads\n",
                 options.model.c_str(), resnet::parameter_count<Net>(), recipe.name, options.optimizer.c_str(),
                 double{options.learning_rate}, options.batch_size, std::uintmax_t{options.seed},
@@ -77,41 +107,42 @@ int train_and_test(const Options& options, const Data& data) {
     if (options.verbose) std::printf("%s\n", model.summary().c_str());
 
     const Keep keep{options, data};
-    Reached reached = keep.begin(trainer);
-    Record record{options, data, reached.epoch, loader.batches(), learning_rate, model.summary()};
+    Reached reached = keep.begin(trainer, kept_average);
+    Record record{options, data, reached.epoch, loader.batches(), rate, model.summary()};
     while (std::cmp_less(reached.epoch, options.epochs)) {
         const std::string name = "epoch " + std::to_string(reached.epoch + 1) + "/" + std::to_string(options.epochs);
         const Stopwatch watch;
-        train(trainer, loader, learning_rate, reached, Progress{name, data.train.size()});
+        train(trainer, loader, rate, look_ahead, reached, Progress{name, data.train.size()});
         reached.seconds += watch.seconds();
 
         std::optional<resnet::Evaluation> tested;
         if (interrupt_signal == 0) {
-            const resnet::Classifier classify{model, {.batch = options.batch_size}};
+            const resnet::Classifier classify{model, {.batch = options.batch_size, .mirrored = recipe.test_mirrored}};
             tested = test(classify, data.test, options, Progress{name + ", test", data.test.size()});
         }
         if (!tested) {
-            keep.last(trainer, reached);
+            keep.last(trainer, kept_average, reached);
             std::printf("stopped in %s after %td of %td images, mean loss %.4f; ", name.c_str(), reached.loss.images,
                         data.train.size(), reached.loss.value());
             if (reached.epoch == 0) std::printf("not tested yet\n");
             else std::printf("test accuracy after epoch %u: %.2f %%\n", reached.epoch, 100 * reached.accuracy);
             return 128 + interrupt_signal;
         }
-        const double rate = static_cast<double>(reached.loss.images) / reached.seconds, accuracy = tested->accuracy;
+        const double images_per_second = static_cast<double>(reached.loss.images) / reached.seconds;
+        const double accuracy = tested->accuracy;
         std::printf("%s: mean loss %.4f, %.1f s, %.0f images/s, test accuracy %.2f %%\n", name.c_str(),
-                    reached.loss.value(), reached.seconds, rate, 100 * accuracy);
+                    reached.loss.value(), reached.seconds, images_per_second, 100 * accuracy);
         if (accuracy > reached.best) keep.best(model);
         record.epoch({.epoch = Index{reached.epoch} + 1,
                       .step = (Index{reached.epoch} + 1) * loader.batches(),
                       .train_loss = reached.loss.value(),
                       .test_loss = tested->loss,
                       .test_accuracy = accuracy,
-                      .images_per_second = rate,
+                      .images_per_second = images_per_second,
                       .seconds = reached.seconds},
                      *tested);
         reached = {.epoch = reached.epoch + 1, .accuracy = accuracy, .best = std::max(reached.best, accuracy)};
-        keep.last(trainer, reached);
+        keep.last(trainer, kept_average, reached);
     }
     std::printf("test accuracy: %.2f %%\n", 100 * reached.accuracy);
     return 0;
@@ -145,6 +176,7 @@ int main(int argc, char** argv) try {
     tbb::task_arena arena{threads};
     return arena.execute([&] {
         if (options.model == "tutorial") return train_and_test<resnet::ResNet18<10>>(options, data);
+        if (options.model == "resnet9") return train_and_test<resnet::ResNet9<10>>(options, data);
         return train_and_test<resnet::CifarResNet18<10>>(options, data);
     });
 } catch (const std::exception& error) {

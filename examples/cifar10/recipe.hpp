@@ -1,13 +1,19 @@
 // Recipes: all that a run is made of beside network, data and seed. One table.
 #pragma once
 
+#include <cmath>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <resnet/data/augment.hpp>
 #include <resnet/optim/optimizers.hpp>
 #include <resnet/optim/schedule.hpp>
+
+enum class Schedule : std::uint8_t { constant, one_cycle, triangle };
+enum class Flip : std::uint8_t { none, random, alternating };
 
 struct Recipe {
     const char* model;
@@ -16,28 +22,89 @@ struct Recipe {
     resnet::Index batch_size;
     const char* optimizer;
     float learning_rate;  // its peak where there is a schedule
+    float momentum;       // Nesterov's, of sgd
     float weight_decay;
+    float norm_bias_rate;  // times the learning rate, for batch norm's biases
     float label_smoothing;
-    bool one_cycle;  // else the learning rate stays as it is
-    bool augmented;  // random crops of the image with 4 pixels of the mean colour around it, and flips
+    Schedule schedule;
+    int crop;      // random crops of the image with so many pixels around it: of the mean colour, or ...
+    bool reflect;  // ... the image's mirror image
+    Flip flip;
+    int cutout;          // side of a square of the mean colour
+    bool lookahead;      // every five steps
+    bool test_mirrored;  // the mean of the logits of a test image and of its mirror image
 };
 
+// clang-format off
 inline constexpr Recipe recipes[] = {
-    // model, name, epochs, batch, optimizer, rate, decay, smoothing, one cycle, augmented
-    {"tutorial", "tutorial", 6, 128, "adam", 1e-3f, 0, 0, false, false},
-    {"tutorial", "fast", 24, 128, "adamw", 4e-3f, 0.05f, 0, true, true},
-    {"cifar-resnet18", "tutorial", 6, 128, "adam", 1e-3f, 0, 0, false, false},
-    {"cifar-resnet18", "fast", 10, 256, "sgd", 0.4f, 5e-4f, 0.1f, true, true},
+    // model           name        epochs batch optim.   rate   moment. decay  bias smooth schedule             crop reflect flip               cutout ahead  mirrored
+    {"tutorial",       "tutorial", 6,     128,  "adam",  1e-3f, 0,      0,     1,   0,     Schedule::constant,  0,   false,  Flip::none,        0,     false, false},
+    {"tutorial",       "fast",     24,    128,  "adamw", 4e-3f, 0,      0.05f, 1,   0,     Schedule::one_cycle, 4,   false,  Flip::random,      0,     false, false},
+    {"cifar-resnet18", "tutorial", 6,     128,  "adam",  1e-3f, 0,      0,     1,   0,     Schedule::constant,  0,   false,  Flip::none,        0,     false, false},
+    {"cifar-resnet18", "fast",     10,    256,  "sgd",   0.4f,  0.9f,   5e-4f, 1,   0.1f,  Schedule::one_cycle, 4,   false,  Flip::random,      0,     false, false},
+    {"cifar-resnet18", "best",     40,    128,  "sgd",   0.2f,  0.9f,   5e-4f, 1,   0.1f,  Schedule::one_cycle, 4,   false,  Flip::alternating, 8,     false, true},
+    {"resnet9",        "tutorial", 6,     128,  "adam",  1e-3f, 0,      0,     1,   0,     Schedule::constant,  0,   false,  Flip::none,        0,     false, false},
+    {"resnet9",        "fast",     10,    512,  "sgd",   1.0f,  0.85f,  1e-3f, 64,  0.2f,  Schedule::triangle,  2,   true,   Flip::alternating, 0,     true,  true},
+    {"resnet9",        "best",     40,    512,  "sgd",   1.0f,  0.85f,  1e-3f, 64,  0.2f,  Schedule::triangle,  2,   true,   Flip::alternating, 8,     true,  true},
 };
+// clang-format on
 
 inline const Recipe& find_recipe(const std::string& model, const std::string& name) {
-    for (const Recipe& recipe : recipes)
-        if (model == recipe.model && name == recipe.name) return recipe;
-    throw std::runtime_error("there is no recipe " + name + " for " + model);
+    std::string others;
+    for (const Recipe& recipe : recipes) {
+        if (model != recipe.model) continue;
+        if (name == recipe.name) return recipe;
+        others += (others.empty() ? "" : ", ") + std::string{recipe.name};
+    }
+    throw std::runtime_error("there is no recipe " + name + " for " + model + "; there are " + others);
 }
 
 /// What the loader does to each image.
 inline std::vector<resnet::Transform> transforms(const Recipe& recipe) {
-    if (!recipe.augmented) return {};
-    return {resnet::random_crop({.padding = 4, .colour = {124, 116, 104}}), resnet::random_flip()};
+    constexpr resnet::Colour mean{124, 116, 104};
+    std::vector<resnet::Transform> list;
+    if (recipe.crop > 0)
+        list.push_back(resnet::random_crop({.padding = recipe.crop, .reflect = recipe.reflect, .colour = mean}));
+    if (recipe.flip == Flip::random) list.push_back(resnet::random_flip());
+    if (recipe.flip == Flip::alternating) list.push_back(resnet::alternating_flip());
+    if (recipe.cutout > 0) list.push_back(resnet::cutout({.size = recipe.cutout, .colour = mean}));
+    return list;
+}
+
+/// The learning rate of a step of `steps`.
+inline float learning_rate(const Recipe& recipe, float peak, resnet::Index steps, resnet::Index step) {
+    switch (recipe.schedule) {
+        case Schedule::one_cycle:
+            return resnet::OneCycle{.peak = peak, .steps = steps}(step);
+        case Schedule::triangle:
+            return resnet::Triangle{
+                .peak = peak, .steps = steps, .warmup = steps / 4, .first = 0.2f * peak, .last = 0.07f * peak}(step);
+        case Schedule::constant:
+            break;
+    }
+    return peak;
+}
+
+/// How much of the average lookahead keeps after a step of `steps`: little at first, much at last, as the code of Jordan
+/// 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", has it.
+inline float lookahead_decay(resnet::Index steps, resnet::Index step) {
+    if (step + 1 == steps) return 1;  // the run ends with the average
+    return static_cast<float>(std::pow(0.95, 5) * std::pow(static_cast<double>(step) / static_cast<double>(steps), 3));
+}
+
+/// The recipe's parts that have no option, as texts.
+inline std::vector<std::pair<std::string, std::string>> described(const Recipe& recipe) {
+    constexpr const char *schedules[] = {"constant", "one cycle", "triangle"},
+                         *flips[] = {"", "flips", "alternating flips"};
+    std::string augmentation;
+    const auto add = [&](bool has, const std::string& what) {
+        if (has) augmentation += (augmentation.empty() ? "" : ", ") + what;
+    };
+    add(recipe.crop > 0, "crops of " + std::to_string(recipe.crop) + " pixels" + (recipe.reflect ? ", reflected" : ""));
+    add(recipe.flip != Flip::none, flips[static_cast<int>(recipe.flip)]);
+    add(recipe.cutout > 0, "cutout of " + std::to_string(recipe.cutout) + " pixels");
+    return {{"schedule", schedules[static_cast<int>(recipe.schedule)]},
+            {"augmentation", augmentation.empty() ? "none" : augmentation},
+            {"lookahead", recipe.lookahead ? "every 5 steps" : "none"},
+            {"test images", recipe.test_mirrored ? "and their mirror images" : "as they are"}};
 }

@@ -27,9 +27,8 @@ inline resnet::Settings run_settings(const Options& options, const Data& data) {
                               {"epochs", std::to_string(options.epochs)}};
     for (const auto& [name, value] : decisive(options))
         if (name != "limit") settings.emplace_back(name, value);
-    const Recipe& recipe = find_recipe(options.model, options.recipe);
-    settings.emplace_back("schedule", recipe.one_cycle ? "one cycle" : "constant");
-    settings.emplace_back("augmentation", recipe.augmented ? "crops and flips" : "none");
+    for (const auto& [name, value] : described(find_recipe(options.model, options.recipe)))
+        settings.emplace_back(name, value);
     for (const auto& [name, value] : resnet::environment()) settings.emplace_back(name, value);
     return settings;
 }

@@ -60,7 +60,7 @@ def started(*arguments):
     """A process of the program that is about to train, and the lines it has printed."""
     process = subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     lines = []
-    while not lines or not lines[-1].startswith("tutorial, "):
+    while not lines or not re.match(r"[a-z0-9-]+, \d+ parameters; ", lines[-1]):
         lines.append(process.stdout.readline())
         assert lines[-1], (arguments, lines, process.stderr.read())
     return process
@@ -71,9 +71,9 @@ def unfinished(folder):
     return os.path.exists(folder) and any(".tmp-" in name for name in os.listdir(folder))
 
 
-def must_end_alike(folder, whole, *arguments):
+def must_end_alike(folder, whole, *arguments, epochs=None):
     """Resumes in one folder and runs without a stop in another, both to the same epoch: equal in every byte."""
-    arguments = *arguments, "--epochs", str(position(folder)[0] + 2)
+    arguments = *arguments, "--epochs", str(epochs or position(folder)[0] + 2)
     resumed = run("--resume", "--out", folder, *arguments, "--threads", "3")
     assert resumed.returncode == 0 and resumed.stderr == "", resumed
     straight = run("--out", whole, *arguments, "--threads", "1")
@@ -111,6 +111,8 @@ if case == "help":
         assert f"--{option} " in done.stdout, option
     assert run("--no-such-option").returncode != 0
     assert run("--model", "alexnet").returncode == 2
+    unknown = run("--recipe", "best")
+    assert unknown.returncode == 1 and unknown.stderr == "error: there is no recipe best for tutorial; there are tutorial, fast\n", unknown
     for wrong in (["--learning-rate", "nan"], ["--learning-rate", "1e39"], ["--learning-rate", "-1"], ["--seed", "-1"], ["--data", ""]):
         done = run(*wrong)
         assert done.returncode == 2 and wrong[0] in done.stderr and len(done.stderr) < 200, done
@@ -210,6 +212,13 @@ elif case == "resume":  # stopped by either signal, it goes on as if nothing had
         assert f"resuming from {out}/last.safetensors: {before[0]} epochs and {before[1]} batches are done" in said, said
         assert position(out) > before, (position(out), before)
         must_end_alike(out, whole, *options)
+
+        # With an average that lookahead gives back to the model, a frozen layer and other rates of biases.
+        options = "--limit", "512", "--model", "resnet9", "--recipe", "fast", "--batch-size", "32"
+        first = started("--out", f"{folder}/resnet9", *options, "--epochs", "2")
+        first.send_signal(signal.SIGINT)
+        assert first.communicate() and first.returncode == 130, first
+        must_end_alike(f"{folder}/resnet9", f"{folder}/resnet9 whole", *options, epochs=2)
 
         done = run("--resume", "--out", out)  # nothing is left to do
         assert done.returncode == 0 and re.search(r"^test accuracy: [\d.]+ %$", done.stdout, re.M), done
