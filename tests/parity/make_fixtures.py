@@ -22,7 +22,7 @@ from typing import Callable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from networks import CifarResNet18, ImageNetResNet, ResNet18, batch_norm, f32
+from networks import CifarResNet18, ImageNetResNet, ResNet9, ResNet18, batch_norm, f32
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -172,6 +172,7 @@ CASES = {
     "resnet18": Case(lambda: ResNet18(10), (12, 32, 32), 10, optimizers=BOTH),
     "cifar_resnet18": Case(lambda: CifarResNet18(10), (3, 12, 12), 10, optimizers=BOTH),
     "imagenet_resnet18": Case(lambda: ImageNetResNet(12, (2, 2, 2, 2)), (3, 48, 40), 12, optimizers=BOTH),
+    "resnet9": Case(lambda: ResNet9(10), (3, 25, 26), 10, optimizers=BOTH),
     "imagenet_resnet34": Case(lambda: ImageNetResNet(12, (3, 4, 6, 3)), (2, 34, 34), 12, optimizers=BOTH),
     # One node each, on 11 x 9 maps of six channels; the last number is the fc layer's features.
     "conv_k1": conv(1, 1, 0, 10 * 11 * 9),

@@ -10,8 +10,8 @@ def f32(value):
     return float(np.float32(value))
 
 
-def batch_norm(channels, affine=True):
-    return nn.BatchNorm2d(channels, eps=f32(1e-5), momentum=f32(0.1), affine=affine)
+def batch_norm(channels, affine=True, momentum=0.1):
+    return nn.BatchNorm2d(channels, eps=f32(1e-5), momentum=f32(momentum), affine=affine)
 
 
 class ResBlk(nn.Module):
@@ -99,3 +99,37 @@ class ImageNetResNet(nn.Module):
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+class ConvPool(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False)
+        self.norm = batch_norm(outputs, momentum=0.4)
+
+    def forward(self, x):
+        return F.relu(self.norm(F.max_pool2d(self.conv(x), 2)))
+
+
+class ResidualPair(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False), batch_norm(channels, momentum=0.4)
+        self.conv2, self.norm2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False), batch_norm(channels, momentum=0.4)
+
+    def forward(self, x):
+        return x + F.relu(self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x))))))
+
+
+class ResNet9(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.whiten = nn.Conv2d(3, 24, 2)
+        self.layer1, self.residual1 = ConvPool(24, 64), ResidualPair(64)
+        self.layer2, self.layer3, self.residual3 = ConvPool(64, 256), ConvPool(256, 256), ResidualPair(256)
+        self.linear = nn.Linear(256, classes)
+
+    def forward(self, x):
+        x = self.residual1(self.layer1(F.relu(self.whiten(x))))
+        x = self.residual3(self.layer3(self.layer2(x)))
+        return 0.125 * self.linear(F.max_pool2d(x, 3).flatten(1))
