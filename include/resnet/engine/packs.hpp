@@ -65,11 +65,7 @@ void pack_turned_tap(const Packing<Scalar>& to, int tap, Index position, Index l
         const Index width = to.width(panel);
         Scalar* rows = to.pack + panel.first * live * out + position * out * width;
         const Scalar* from = to.weight + (Index{tap} * in + panel.first) * out;
-        for (int first = 0; first < panel.valid; first += pack_strip) {
-            const int last = std::min(first + pack_strip, panel.valid);
-            for (Index o = 0; o < out; ++o)
-                for (int i = first; i < last; ++i) rows[o * width + i] = from[i * out + o];
-        }
+        to.kernels.transpose(from, out, panel.valid, out, rows, width);
         if (panel.valid < width)
             for (Index o = 0; o < out; ++o)
                 std::fill(rows + o * width + panel.valid, rows + (o + 1) * width, Scalar{0});
@@ -112,9 +108,8 @@ void pack_winograd_turned_strip(const Packing<Scalar>& to, int strip, Scalar* sc
                 const Index width = to.width(panel), last = std::min<Index>(pack_strip, panel.first + width - first_in);
                 Scalar* rows =
                     to.pack + product * in * out + panel.first * out + first * width + (first_in - panel.first);
-                for (Index o = 0; o < columns; ++o)
-                    for (Index j = i; j < last; ++j)
-                        rows[o * width + j] = scratch[(j * products + product) * columns + o];
+                to.kernels.transpose(scratch + (i * products + product) * columns, products * columns, last - i,
+                                     columns, rows + i, width);
                 i = last;
             }
         }

@@ -9,6 +9,7 @@
 #include <resnet/kernels/batch_norm.inl>
 #include <resnet/kernels/pooling.inl>
 #include <resnet/kernels/update.inl>
+#include <resnet/kernels/transpose.inl>
 // clang-format on
 
 template <class Scalar>
@@ -19,6 +20,7 @@ inline constexpr Kernels<Scalar> table{
     .weight_gradient = &weight_gradient<Scalar>,
     .winograd = winograd_kernels<Scalar>(std::make_index_sequence<winograd_forms.size()>{}),
     .matrix_product = &matrix_product<Scalar>,
+    .transpose = &transpose<Scalar>,
     .channel_moments = &channel_moments<Scalar>,
     .pointwise = &pointwise<Scalar>,
     .pointwise_grad_sums = &pointwise_grad_sums<Scalar>,

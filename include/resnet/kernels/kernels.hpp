@@ -37,6 +37,8 @@ struct Kernels {
     void (*weight_gradient)(const WeightGradientJob<Scalar>&) noexcept;
     std::array<WinogradKernels<Scalar>, winograd_forms.size()> winograd;
     void (*matrix_product)(const MatrixProductJob<Scalar>&) noexcept;
+    void (*transpose)(const Scalar* from, Index from_stride, Index rows, Index columns, Scalar* to,
+                      Index to_stride) noexcept;
     void (*channel_moments)(const Scalar* x, Index rows, Index stride, int channels, double* mean,
                             double* squares) noexcept;
     void (*pointwise)(const PointwiseJob<Scalar>&) noexcept;
