@@ -15,8 +15,10 @@ TEST_CASE("buffer: is zeroed and aligned to 64 bytes, from 2 MiB on to 2 MiB") {
     for (const Index count : {Index{1}, Index{17}, Index{1000}, Index{524'287}, Index{524'288}, Index{600'001}}) {
         const Buffer<float> buffer(count);
         CHECK(buffer.size() == count);
-        CHECK(buffer.bytes() == 4 * count);
-        CHECK(address(buffer.data()) % (buffer.bytes() >= (Index{2} << 20) ? std::uintptr_t{2} << 20 : 64) == 0);
+        const Index boundary = 4 * count >= (Index{2} << 20) ? Index{2} << 20 : 64;
+        CHECK(address(buffer.data()) % static_cast<std::uintptr_t>(boundary) == 0);
+        CHECK(buffer.bytes() == (4 * count + boundary - 1) / boundary * boundary);
+        CHECK(Buffer<float>::bytes(count) == buffer.bytes());
         Index wrong = 0;
         for (const float x : buffer.span()) wrong += x != 0;
         CHECK(wrong == 0);

@@ -90,7 +90,8 @@ TEST_CASE("memory: a classifier holds its snapshot, what the plan says and a bat
         const Pixels pixels{6, tests::SmallResNet::image};
         const Classifier<tests::SmallResNet> classify{model, {.batch = 6}};
         const Index expected = model.weights().parameters().bytes() + model.weights().statistics().bytes() +
-                               classify.plan().bytes(6, 2) + Index{6} * tests::SmallResNet::classes * 4;
+                               classify.plan().bytes(6, 2) +
+                               Buffer<float>::bytes(Index{6} * tests::SmallResNet::classes);
         CHECK(classify.bytes() == expected);
         static_cast<void>(classify(pixels.view));
         CHECK(classify.bytes() == expected);

@@ -27,12 +27,18 @@ struct FreeMemory {
 };
 using Memory = std::unique_ptr<std::byte[], FreeMemory>;
 
+inline constexpr std::size_t huge_page = std::size_t{2} << 20;
+constexpr std::size_t alignment_of(std::size_t bytes) { return bytes >= huge_page ? huge_page : 64; }
+/// What `bytes` bytes take: whole lines of the caches, or whole huge pages.
+constexpr std::size_t allocated_bytes(std::size_t bytes) {
+    const std::size_t alignment = alignment_of(bytes);
+    return (bytes + alignment - 1) / alignment * alignment;
+}
+
 /// At least `bytes` bytes without values, on a 64-byte boundary; from 2 MiB on a 2 MiB boundary and advised to be huge
 /// pages: address translation costs matrix kernels up to half their speed on virtual machines.
 inline Memory allocate(std::size_t bytes) {
-    constexpr std::size_t line = 64, huge_page = std::size_t{2} << 20;
-    const std::size_t alignment = bytes >= huge_page ? huge_page : line;
-    const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+    const std::size_t alignment = alignment_of(bytes), rounded = allocated_bytes(bytes);
     Memory memory{static_cast<std::byte*>(std::aligned_alloc(alignment, rounded))};
     if (memory == nullptr && bytes > 0) throw std::bad_alloc{};
 #if defined(__linux__)
@@ -68,7 +74,11 @@ public:
     T* data() noexcept { return reinterpret_cast<T*>(data_.get()); }
     const T* data() const noexcept { return reinterpret_cast<const T*>(data_.get()); }
     Index size() const noexcept { return size_; }
-    Index bytes() const noexcept { return size_ * static_cast<Index>(sizeof(T)); }
+    /// Bytes that are allocated for it, or would be for `count` elements: whole lines or huge pages.
+    Index bytes() const noexcept { return bytes(size_); }
+    static constexpr Index bytes(Index count) noexcept {
+        return static_cast<Index>(detail::allocated_bytes(static_cast<std::size_t>(count) * sizeof(T)));
+    }
     std::span<T> span() noexcept { return {data(), static_cast<std::size_t>(size_)}; }
     std::span<const T> span() const noexcept { return {data(), static_cast<std::size_t>(size_)}; }
 

@@ -237,7 +237,7 @@ public:
     friend bool operator==(const Weights& a, const Weights& b) {
         const auto same = [](const Buffer<Scalar>& x, const Buffer<Scalar>& y) {
             return x.size() == y.size() &&
-                   (x.size() == 0 || std::memcmp(x.data(), y.data(), static_cast<std::size_t>(x.bytes())) == 0);
+                   (x.size() == 0 || std::memcmp(x.data(), y.data(), x.span().size_bytes()) == 0);
         };
         return same(a.parameters_, b.parameters_) && same(a.statistics_, b.statistics_) && a.counters_ == b.counters_;
     }
