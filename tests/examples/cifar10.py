@@ -214,7 +214,7 @@ elif case == "resume":  # stopped by either signal, it goes on as if nothing had
         must_end_alike(out, whole, *options)
 
         # With an average that lookahead gives back to the model, a frozen layer and other rates of biases.
-        options = "--limit", "512", "--model", "resnet9", "--recipe", "fast", "--batch-size", "32"
+        options = "--limit", "128", "--model", "resnet9", "--recipe", "fast", "--batch-size", "32"
         first = started("--out", f"{folder}/resnet9", *options, "--epochs", "2")
         first.send_signal(signal.SIGINT)
         assert first.communicate() and first.returncode == 130, first
