@@ -9,7 +9,7 @@
 
 #include <resnet/engine/executor.hpp>
 
-/// What the engine compiles for a type of numbers: `how` is `extern template` or `template`.
+/// What the engine compiles for a type of numbers, inside namespace resnet: `how` is `extern template` or `template`.
 #define RESNET_ENGINE(how, Scalar)                      \
     how const Kernels<Scalar>& kernels<Scalar>(Isa);    \
     how void run_step<Scalar>(const Run<Scalar>&, int); \
