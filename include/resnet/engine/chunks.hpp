@@ -15,8 +15,11 @@ inline constexpr Index least_work_a_chunk = Index{1} << 15;
 
 /// What a convolution executes over a batch, in steps of a vector's sixteen multiplications, and the weights that it reads
 /// at least once: for an image alone they are what takes the time.
+constexpr Index convolution_macs_work(const ConvolutionShape& shape, Index images) {
+    return live_macs(shape) * images / 16;
+}
 constexpr Index convolution_work(const ConvolutionShape& shape, Index images) {
-    return live_macs(shape) * images / 16 + shape.weights();
+    return convolution_macs_work(shape, images) + shape.weights();
 }
 
 /// A convolution's chunks: blocks of images x bands of runs x groups of panels.
@@ -29,9 +32,10 @@ inline ConvolutionChunks convolution_chunks(const Plan& plan, const PlannedStep&
     ConvolutionChunks chunks{.blocks = divide_up(images, plan.block())};
     const Index wanted = std::clamp<Index>(convolution_work(step.shape, images) / least_work_a_chunk, 1, wanted_chunks);
     if (chunks.blocks >= wanted) return chunks;
-    // Panels first: each worker then reads its own part of the weights; then bands of rows.
+    // Panels first: each worker then reads its own part of the weights. Then bands of rows, each of which reads all of them.
     chunks.panel_groups = std::min<Index>(panels, divide_up(wanted, chunks.blocks));
-    chunks.bands = std::clamp<Index>(divide_up(wanted, chunks.blocks * chunks.panel_groups), 1,
+    const Index wanted_bands = std::min(wanted, convolution_macs_work(step.shape, images) / least_work_a_chunk);
+    chunks.bands = std::clamp<Index>(divide_up(wanted_bands, chunks.blocks * chunks.panel_groups), 1,
                                      static_cast<Index>(step.table.runs.size()));
     return chunks;
 }

@@ -45,12 +45,21 @@ void collect_chunk(const Run<Scalar>& run, const Step& step, const PlannedStep& 
     if (chunk.first_panel == 0) *part.rows = static_cast<double>(rows);
 }
 
+/// Whether no run has more rows than a tile of a few rows, so that taps go outermost (convolution_by_tap.inl).
+inline bool goes_by_tap(const PlannedStep& planned, Index images) {
+    const GatherTable& table = planned.table;
+    if (planned.tap_runs.empty() || table.runs.size() == 1) return false;
+    return std::all_of(table.runs.begin(), table.runs.end(),
+                       [&](const GatherRun& run) { return run.count * images <= 3; });
+}
+
 template <class Scalar>
 void run_direct(const Run<Scalar>& run, const Step& step, const PlannedStep& planned, ConvolutionJob<Scalar> job,
                 int from, int to) {
     const Panels panels = run.kernels.panels(job.out);
     const ConvolutionChunks chunks = convolution_chunks(run.plan, planned, run.images(), panels.count());
     job.table = &planned.table;
+    job.taps = planned.tap_runs.data();
     job.weight = run.packs.at(planned.pack);
     run.for_each_chunk(chunks.count(), run.convolution_work(planned.shape), [&](Index index, int) {
         const ConvolutionChunk chunk = convolution_chunk(chunks, planned, panels.count(), index);
@@ -63,7 +72,7 @@ void run_direct(const Run<Scalar>& run, const Step& step, const PlannedStep& pla
         part.input = run.block(from, chunk.block);
         part.output = run.block(to, chunk.block);
         if (step.residual >= 0) part.residual = run.block(step.residual, chunk.block);
-        run.kernels.convolution(part);
+        goes_by_tap(planned, part.images) ? run.kernels.convolution_by_tap(part) : run.kernels.convolution(part);
         if (step.collects_moments) collect_chunk(run, step, planned, chunks, chunk, panels, part.output);
     });
     if (step.collects_moments) merge_moments(run, step.output, chunks.blocks * chunks.bands);

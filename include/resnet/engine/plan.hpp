@@ -24,7 +24,7 @@ struct PlannedStep {
     ConvolutionKernel kernel = ConvolutionKernel::direct;
     std::size_t form = 0;                // winograd: of winograd_forms
     GatherTable table;                   // direct forward and grad_input
-    std::vector<TapRuns> tap_runs;       // direct grad_weight
+    std::vector<TapRuns> tap_runs;       // direct grad_weight, and inference of few images
     Index pack = -1, pack_elements = 0;  // packed weights: offset in the pack buffer
     Index bias = -1;                     // inference: folded bias in the pack buffer
 };
@@ -118,13 +118,14 @@ inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panel
         return offset;
     };
     if (step.kind == StepKind::convolution_grad_weight) {
-        if (planned.kernel == ConvolutionKernel::direct) planned.tap_runs = weight_gradient_runs(planned.shape);
+        if (planned.kernel == ConvolutionKernel::direct) planned.tap_runs = tap_runs(planned.shape);
         return;
     }
     const bool forward = step.kind == StepKind::convolution;
     panels.channels = forward ? planned.shape.out : planned.shape.in;
     if (planned.kernel == ConvolutionKernel::direct) {
         planned.table = gather_table(planned.shape, forward);
+        if (program_.mode == Mode::inference) planned.tap_runs = tap_runs(planned.shape);
         planned.pack_elements = static_cast<Index>(planned.table.live.size()) *
                                 (forward ? planned.shape.in : planned.shape.out) * panels.padded();
         planned.pack = reserve(planned.pack_elements);

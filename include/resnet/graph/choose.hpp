@@ -36,11 +36,11 @@ constexpr std::string_view decline_winograd(const ConvolutionShape& shape, const
     if (shape.in > 512 || shape.out > 512) return "more than 512 channels";
     const WinogradForm& form = winograd_forms[winograd_form(shape.output)];
     const Index tiles = form.tiles(shape.output).area();
-    // A tile costs its products whatever of it lies outside the map, and transforms about half as much again.
-    if (tiles * form.all_products() * 3 >= live_pairs(shape) * 2)
-        return "live taps of this map cost less than whole tiles";
-    // One tile reads each transformed weight once where the live taps' are read for each position.
-    if (!form.one_tile && tiles * options.images < 4) return "too few tiles to pay for four times the weights";
+    // In multiplications: a tile costs its products whatever of it lies outside the map, and transforms about half as much
+    // again; for few images it counts that a weight is read, which takes as long as some four multiplications.
+    const Index direct = options.images * live_pairs(shape) + 4 * shape.window.taps();
+    const Index winograd = options.images * tiles * form.all_products() * 3 / 2 + 4 * form.all_products();
+    if (winograd >= direct) return "live taps of this map and batch cost less than whole tiles";
     return {};
 }
 constexpr std::string_view decline_direct(const ConvolutionShape& shape, const ChoiceOptions& options) {

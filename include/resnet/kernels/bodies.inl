@@ -4,6 +4,7 @@
 // clang-format off
 #include <resnet/kernels/vector.inl>
 #include <resnet/kernels/convolution.inl>
+#include <resnet/kernels/convolution_by_tap.inl>
 #include <resnet/kernels/weight_gradient.inl>
 #include <resnet/kernels/winograd.inl>
 #include <resnet/kernels/batch_norm.inl>
@@ -17,6 +18,7 @@ inline constexpr Kernels<Scalar> table{
     .lanes = Vector<Scalar>::lanes,
     .widest = tile_vectors,
     .convolution = &convolution<Scalar>,
+    .convolution_by_tap = &convolution_by_tap<Scalar>,
     .weight_gradient = &weight_gradient<Scalar>,
     .winograd = winograd_kernels<Scalar>(std::make_index_sequence<winograd_forms.size()>{}),
     .matrix_product = &matrix_product<Scalar>,

@@ -32,7 +32,7 @@ struct GatherTable {
     std::vector<int> live;  // the taps (ky * K + kx) that touch data anywhere; others need no weights
 };
 
-/// Positions of one tap: where an output row's run reads, for the gradient of that tap's weights.
+/// Positions of one tap: the runs of an output row and what they read.
 struct TapRuns {
     int tap = 0;
     std::vector<GatherRun> runs;
@@ -158,8 +158,8 @@ inline GatherTable gather_table(const ConvolutionShape& shape, bool forward) {
     return table;
 }
 
-/// For each tap that touches data: the output positions that use it and what they read.
-inline std::vector<TapRuns> weight_gradient_runs(const ConvolutionShape& shape) {
+/// The forward walk with taps outermost: for each tap of `live` the output positions that use it and what they read.
+inline std::vector<TapRuns> tap_runs(const ConvolutionShape& shape) {
     const Window& w = shape.window;
     constexpr int longest = 8;  // positions: with 16 images a run's rows stay in the first-level cache
     std::vector<TapRuns> taps;

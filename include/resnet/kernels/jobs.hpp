@@ -44,6 +44,7 @@ struct Panels {
 template <class Scalar>
 struct ConvolutionJob {
     const GatherTable* table = nullptr;
+    const TapRuns* taps = nullptr;  // of convolution_by_tap: the same walk with taps outermost
     Index first_run = 0, last_run = 0;
     int first_panel = 0, last_panel = 0;
     int images = 0;  // b of the block

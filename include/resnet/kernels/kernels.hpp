@@ -34,6 +34,7 @@ template <class Scalar>
 struct Kernels {
     int lanes, widest;  // of panels
     void (*convolution)(const ConvolutionJob<Scalar>&) noexcept;
+    void (*convolution_by_tap)(const ConvolutionJob<Scalar>&) noexcept;
     void (*weight_gradient)(const WeightGradientJob<Scalar>&) noexcept;
     std::array<WinogradKernels<Scalar>, winograd_forms.size()> winograd;
     void (*matrix_product)(const MatrixProductJob<Scalar>&) noexcept;

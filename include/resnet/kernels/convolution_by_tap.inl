@@ -1,0 +1,72 @@
+// Direct convolution of a few rows, such as one image on a small map. There each run of positions has one to three rows
+// and taps of its own, and would read the weights of its taps again. Here taps go outermost instead: the rows of a tap
+// are gathered, and a weight is read once for all of them. The additions of a sum and their order are those of
+// convolution.inl, and so are its bits.
+
+/// The rows of a tap, gathered side by side: its inputs, and the sums, which wait in the output from tap to tap.
+template <class Scalar>
+struct TapRows {
+    static constexpr int most = 32;
+    static constexpr Index depth = 256;  // input channels at a time: most * depth fit the first-level cache
+    int count = 0;
+    Index input[most], output[most];  // of each row
+    alignas(64) Scalar inputs[most * depth];
+    alignas(64) Scalar sums[most * tile_vectors * Vector<Scalar>::lanes];
+};
+
+/// Adds a panel's products of tap `t` to the sums.
+template <class Scalar>
+void add_tap(const ConvolutionJob<Scalar>& job, const Panels::Panel& panel, Index t, TapRows<Scalar>& rows) {
+    const Index in = job.in, live = static_cast<Index>(job.table->live.size());
+    const Index width = Index{panel.vectors} * Vector<Scalar>::lanes;
+    const Scalar* weight = job.weight + (panel.first * live + t * width) * in;
+    for (int r = 0; r < rows.count; ++r)
+        std::copy_n(job.output + rows.output[r] * job.out + panel.first, panel.valid, rows.sums + r * width);
+    for (Index k = 0; k < in; k += rows.depth) {
+        const Index depth = std::min(rows.depth, in - k);
+        for (int r = 0; r < rows.count; ++r)
+            std::copy_n(job.input + rows.input[r] * in + k, depth, rows.inputs + r * depth);
+        const Tap tap{0, 0};
+        convolution_rows(rows.count, panel, 1, rows.inputs, depth, &tap, 1, depth, {weight + k * width, 0},
+                         {.output = rows.sums, .start = rows.sums, .stride = width, .bias = nullptr, .relu = false});
+    }
+    for (int r = 0; r < rows.count; ++r)
+        std::copy_n(rows.sums + r * width, panel.valid, job.output + rows.output[r] * job.out + panel.first);
+    rows.count = 0;
+}
+
+/// The convolution of convolution.inl, forward.
+template <class Scalar>
+void convolution_by_tap(const ConvolutionJob<Scalar>& job) noexcept {
+    const GatherTable& table = *job.table;
+    const Panels panels{job.out, Vector<Scalar>::lanes, tile_vectors};
+    const GatherRun &front = table.runs[static_cast<std::size_t>(job.first_run)],
+                    &back = table.runs[static_cast<std::size_t>(job.last_run - 1)];
+    const Index begin = front.output, end = back.output + back.count, b = job.images;
+
+    TapRows<Scalar> rows;
+    for (int p = job.first_panel; p < job.last_panel; ++p) {
+        const Panels::Panel panel = panels[p];
+        const Index first = panel.first, last = panel.first + panel.valid;
+        for (Index row = begin * b; row < end * b; ++row)
+            for (Index c = first, at = row * job.out + first; c < last; ++c, ++at) {
+                // The residual may lie where the output goes.
+                const Scalar residual = job.residual != nullptr ? job.residual[at] : Scalar{0};
+                job.output[at] = (job.bias != nullptr ? job.bias[c] : Scalar{0}) + residual;
+            }
+        for (Index t = 0; t < static_cast<Index>(table.live.size()); ++t) {
+            for (const GatherRun& run : job.taps[t].runs)
+                for (Index i = std::max<Index>(begin - run.output, 0); i < std::min<Index>(end - run.output, run.count);
+                     ++i)
+                    for (Index n = 0; n < b; ++n) {
+                        rows.input[rows.count] = (run.input + i * table.input_step) * b + n;
+                        rows.output[rows.count] = (run.output + i) * b + n;
+                        if (++rows.count == rows.most) add_tap(job, panel, t, rows);
+                    }
+            if (rows.count > 0) add_tap(job, panel, t, rows);
+        }
+        for (Index row = begin * b; row < end * b && job.relu; ++row)
+            for (Index at = row * job.out + first; at < row * job.out + last; ++at)
+                job.output[at] = job.output[at] < 0 ? Scalar{0} : job.output[at];
+    }
+}
