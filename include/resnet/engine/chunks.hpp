@@ -82,22 +82,26 @@ inline WeightGradientChunks weight_gradient_chunks(const Plan& plan, const Plann
 /// Sizes of a Winograd convolution, and which of its two ways it goes.
 struct WinogradSizes {
     const WinogradForm& form;
+    StepKind kind;
     int in, out;
     /// From 3 MiB of transformed weights on, reading them again for each group of rows costs more than keeping them
     /// still; so do sums over the few rows that a block of one-tile maps has. A block alone keeps them still to share
     /// its products among workers.
     bool keeps_weights_still;
 
-    WinogradSizes(StepKind kind, const PlannedStep& step, bool one_block)
+    WinogradSizes(StepKind step_kind, const PlannedStep& step, bool one_block)
         : form{winograd_forms[step.form]},
+          kind{step_kind},
           in{step.shape.in},
           out{step.shape.out},
           keeps_weights_still{weights() * 4 > (Index{3} << 20) || one_block ||
                               (form.one_tile && kind == StepKind::convolution_grad_weight)} {}
 
     Index weights() const { return Index{form.all_products()} * in * out; }
-    /// Rows (tile, image) whose transforms fill about half of a 1 MiB second-level cache.
+    /// Rows (tile, image) that go together. A product's are four tiles high: the transforms stay in the second-level cache
+    /// beside the weights. Those of a weight gradient, its depth, fill a second-level cache of 1 MiB.
     Index group_rows() const {
+        if (kind != StepKind::convolution_grad_weight) return 24;
         return std::max<Index>(8, (Index{1} << 17) / (form.all_products() * (in + out) / 2) / 8 * 8);
     }
     /// Elements of so many transformed rows on both sides, each product's a little longer than its rows.

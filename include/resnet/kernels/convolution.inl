@@ -32,6 +32,9 @@ void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, 
     using Packet = typename Vector<Scalar>::Packet;
     using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes;
+    // Few rows wait for weights from the last-level cache, where the hardware's prefetch stops at each page's end.
+    constexpr bool prefetches = Rows <= 4;
+    constexpr Index ahead = 512;  // numbers
 
     Packet sum[Rows][Vectors];
     RESNET_UNROLL
@@ -55,9 +58,11 @@ void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, 
         for (Index k = 0; k < depth; ++k, w += PanelVectors * lanes) {
             Packet b[Vectors];
             RESNET_UNROLL
-            for (int v = 0; v < Vectors; ++v)
-                b[v] = *reinterpret_cast<const Packet*>(w + v / PanelVectors * weight.panel_stride +
-                                                        v % PanelVectors * lanes);
+            for (int v = 0; v < Vectors; ++v) {
+                const Scalar* from = w + v / PanelVectors * weight.panel_stride + v % PanelVectors * lanes;
+                if (prefetches) __builtin_prefetch(from + ahead);
+                b[v] = *reinterpret_cast<const Packet*>(from);
+            }
             RESNET_UNROLL
             for (int r = 0; r < Rows; ++r) {
                 const Scalar x = a[r * input_stride + k];
