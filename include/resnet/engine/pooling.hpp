@@ -52,7 +52,7 @@ void run_pool_grad(const Run<Scalar>& run, int index) {
         if (step.kind == StepKind::average_pool_grad) return run.kernels.average_pool_grad(job);
         job.input = run.block(step.terms[0].tensor, block);
         job.output_value = run.block(step.output, block);
-        run.kernels.max_pool_grad(job, reinterpret_cast<unsigned char*>(run.workspace.scratch(slot)));
+        run.kernels.max_pool_grad(job, reinterpret_cast<Scalar*>(run.workspace.scratch(slot)));
     });
 }
 

@@ -46,7 +46,7 @@ struct Kernels {
     void (*pointwise_grad_sums)(const PointwiseGradJob<Scalar>&) noexcept;
     void (*pointwise_grad)(const PointwiseGradJob<Scalar>&, Scalar* row_buffer) noexcept;
     void (*max_pool)(const PoolJob<Scalar>&) noexcept;
-    void (*max_pool_grad)(const PoolJob<Scalar>&, unsigned char* taken) noexcept;
+    void (*max_pool_grad)(const PoolJob<Scalar>&, Scalar* row_buffer) noexcept;
     void (*average_pool)(const PoolJob<Scalar>&) noexcept;
     void (*average_pool_grad)(const PoolJob<Scalar>&) noexcept;
     void (*adam_update)(const UpdateJob<Scalar>&) noexcept;

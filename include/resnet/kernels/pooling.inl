@@ -28,34 +28,42 @@ void max_pool(const PoolJob<Scalar>& job) noexcept {
         }
 }
 
-/// The gradient goes to the first of equal maxima, as in PyTorch; `taken` (width bytes) notes who has found his.
+/// The gradient goes to the first of equal maxima, as in PyTorch; `left` (width numbers) is what has not found its maximum yet.
 template <class Scalar>
-void max_pool_grad(const PoolJob<Scalar>& job, unsigned char* taken) noexcept {
+void max_pool_grad(const PoolJob<Scalar>& job, Scalar* left) noexcept {
     const Window& w = job.window;
-    if (!job.add) std::fill_n(job.grad_input, job.input_extent.area() * job.width, Scalar{0});
-    for (int y = 0; y < job.output_extent.height; ++y)
+    const int rows = job.input_extent.height;
+    const Index row = Index{job.input_extent.width} * job.width;
+    int cleared = job.add ? rows : 0;
+    const auto clear_to = [&](int y) {  // just before a row is added to, so that it is in the cache
+        for (; cleared < std::min(y, rows); ++cleared) std::fill_n(job.grad_input + cleared * row, row, Scalar{0});
+    };
+    for (int y = 0; y < job.output_extent.height; ++y) {
+        clear_to(y * w.stride - w.padding + w.height);
         for (int x = 0; x < job.output_extent.width; ++x) {
             const Index position = (Index{y} * job.output_extent.width + x) * job.width;
-            const Scalar *value = job.output_value + position, *grad = job.grad_output + position;
-            std::fill_n(taken, job.width, static_cast<unsigned char>(0));
+            const Scalar* const value = job.output_value + position;
+            std::copy_n(job.grad_output + position, job.width, left);
             for (int ky = 0; ky < w.height; ++ky) {
                 const int iy = y * w.stride + ky - w.padding;
-                if (iy < 0 || iy >= job.input_extent.height) continue;
+                if (iy < 0 || iy >= rows) continue;
                 for (int kx = 0; kx < w.width; ++kx) {
                     const int ix = x * w.stride + kx - w.padding;
                     if (ix < 0 || ix >= job.input_extent.width) continue;
-                    const Index source = (Index{iy} * job.input_extent.width + ix) * job.width;
-                    const Scalar* in = job.input + source;
-                    Scalar* out = job.grad_input + source;
+                    const Index source = iy * row + ix * job.width;
+                    const Scalar* const in = job.input + source;
+                    Scalar* const out = job.grad_input + source;
                     RESNET_INDEPENDENT
                     for (Index i = 0; i < job.width; ++i) {
-                        const bool hit = (in[i] == value[i]) & (taken[i] == 0);
-                        out[i] += hit ? grad[i] : Scalar{0};
-                        taken[i] = static_cast<unsigned char>(taken[i] | static_cast<unsigned char>(hit));
+                        const bool hit = in[i] == value[i];
+                        out[i] += hit ? left[i] : Scalar{0};
+                        left[i] = hit ? Scalar{0} : left[i];
                     }
                 }
             }
         }
+    }
+    clear_to(rows);
 }
 
 /// The mean of each window; positions in the padding count as zeros.
