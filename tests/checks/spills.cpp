@@ -1,11 +1,13 @@
 // The inner loops that spills.py looks at: the widest tile of each instruction set, and twins with more sums than it has registers.
 #include <resnet/kernels/kernels.hpp>
 
-#define TILES(ISA, ROWS, VECTORS)                                                       \
-    template void resnet::ISA::convolution_tile<float, ROWS, VECTORS>(                  \
-        const float*, resnet::Index, const resnet::ISA::Tap*, int, resnet::Index,       \
-        const resnet::ISA::TileWeights<float>&, const resnet::ISA::TileTarget<float>&); \
-    template void resnet::ISA::weight_gradient_tile<float, ROWS, VECTORS>(              \
+#define TILES(ISA, ROWS, VECTORS)                                                              \
+    template void resnet::ISA::convolution_tile<float, ROWS, VECTORS>(                         \
+        const float*, resnet::Index, const resnet::ISA::Tap*, int, resnet::Index,              \
+        const resnet::ISA::TileWeights<float>&, const resnet::ISA::TileTarget<float>&);        \
+    template void resnet::ISA::weight_gradient_tile<float, ROWS, VECTORS>(                     \
+        const resnet::ISA::RowGroup<float>&, const resnet::ISA::WeightGradientTarget<float>&); \
+    template void resnet::ISA::weight_gradient_tile<float, ROWS, VECTORS, true>(               \
         const resnet::ISA::RowGroup<float>&, const resnet::ISA::WeightGradientTarget<float>&);
 
 TILES(baseline, 4, 2)

@@ -15,7 +15,7 @@ SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "spills.cpp")
 TILES = {"baseline": (4, 2), "avx2": (6, 2), "avx512": (6, 4)}
 TWINS = {"baseline": (8, 2), "avx2": (8, 2), "avx512": (8, 4)}
 ARITHMETIC = re.compile(r"\s+v?(fn?madd\w*ps|mulps)\b")
-STACK = re.compile(r"\(%r[sb]p")
+FRAME = re.compile(r"\s+mov\w*\s+%rsp, *%rbp")  # else %rbp is a register like others
 VECTOR = re.compile(r"%[xyz]mm")
 
 
@@ -52,8 +52,9 @@ def spills(body):
     loops = innermost_loops(body)
     if not loops:
         sys.exit("no loop with multiplications found")
+    stack = re.compile(r"\(%r[sb]p" if any(FRAME.match(l) for l in body) else r"\(%rsp")
     first, last = max(loops, key=lambda loop: sum(bool(ARITHMETIC.match(l)) for l in body[loop[0]:loop[1]]))
-    return sum(bool(STACK.search(l) and VECTOR.search(l)) for l in body[first:last])
+    return sum(bool(stack.search(l) and VECTOR.search(l)) for l in body[first:last])
 
 
 def main():
@@ -63,15 +64,15 @@ def main():
     failed = False
     for tiles, expected in ((TILES, False), (TWINS, True)):
         for isa, (rows, vectors) in tiles.items():
-            for kernel in ("convolution_tile", "weight_gradient_tile"):
-                wanted = f"{len(isa)}{isa}{len(kernel)}{kernel}IfLi{rows}ELi{vectors}E"
+            for kernel, last in (("convolution_tile", "Li1E"), ("weight_gradient_tile", "Lb0E"), ("weight_gradient_tile", "Lb1E")):
+                wanted = f"{len(isa)}{isa}{len(kernel)}{kernel}IfLi{rows}ELi{vectors}E{last}"
                 body = next((b for symbol, b in bodies.items() if wanted in symbol and b), None)
                 if body is None:
                     sys.exit(f"{isa} {kernel} {rows}x{vectors}: not in the assembly")
                 count = spills(body)
                 wrong = (count > 0) != expected
                 failed |= wrong
-                print(f"{'WRONG ' if wrong else ''}{isa} {kernel} {rows} rows x {vectors} vectors: {count} spills"
+                print(f"{'WRONG ' if wrong else ''}{isa} {kernel}{', scattered,' if last == 'Lb1E' else ''} {rows} rows x {vectors} vectors: {count} spills"
                       f"{' (a twin that must spill)' if expected else ''}")
     sys.exit(1 if failed else 0)
 

@@ -53,27 +53,30 @@ inline RowChunks row_chunks(Index rows, int channels) {
     return {rows, std::max(divide_up(elements, channels), divide_up(rows, 2 * wanted_chunks))};
 }
 
-/// The gradient of a convolution's weights: parts of the batch (each with a copy of the weights, summed in a fixed
-/// tree) x taps x groups of input channels (apart, no sum).
+/// The gradient of a convolution's weights: parts of the batch, and of all taps at once bands of its runs (each with a copy of
+/// the weights, summed in a fixed tree) x taps x groups of input channels (apart, no sum).
 struct WeightGradientChunks {
-    Index parts = 1, blocks_a_part = 1, taps = 1, in_groups = 1;
-    Index count() const { return parts * taps * in_groups; }
+    Index parts = 1, blocks_a_part = 1, bands = 1, taps = 1, in_groups = 1;
+    Index copies() const { return parts * bands; }
+    Index count() const { return copies() * taps * in_groups; }
 };
 
 inline WeightGradientChunks weight_gradient_chunks(const Plan& plan, const PlannedStep& step, Index images) {
-    const Index blocks = divide_up(images, plan.block());
+    const Index blocks = divide_up(images, plan.block()), runs = static_cast<Index>(step.table.runs.size());
     WeightGradientChunks chunks;
-    const bool direct = step.kernel == ConvolutionKernel::direct;
-    chunks.taps = direct ? static_cast<Index>(step.tap_runs.size()) : 1;
+    const bool direct = step.kernel == ConvolutionKernel::direct, all_taps = direct && runs > 0;
+    chunks.taps = direct && !all_taps ? static_cast<Index>(step.tap_runs.size()) : 1;
     // Large weights: copies and their sum would cost more than reading the activations again for each tap.
-    constexpr Index large = Index{1} << 17, most_parts = 16;
-    const Index wanted = direct ? divide_up(wanted_chunks, chunks.taps) : most_parts;
-    const Index parts = step.shape.weights() >= large && direct ? 1 : std::min({blocks, wanted, most_parts});
+    constexpr Index large = Index{1} << 17, most_copies = 16;
+    const bool copies = !direct || step.shape.weights() < large;
+    const Index wanted = chunks.taps > 1 ? divide_up(wanted_chunks, chunks.taps) : most_copies;
+    const Index parts = copies ? std::min({blocks, wanted, most_copies}) : 1;
     chunks.blocks_a_part = divide_up(blocks, parts);
     chunks.parts = divide_up(blocks, chunks.blocks_a_part);
-    if (!direct) return chunks;
-    chunks.in_groups =
-        std::clamp<Index>(divide_up(wanted_chunks, chunks.parts * chunks.taps), 1, divide_up(step.shape.in, 16));
+    if (all_taps && copies) chunks.bands = std::min(most_copies / chunks.parts, runs);
+    if (direct && !all_taps)
+        chunks.in_groups =
+            std::clamp<Index>(divide_up(wanted_chunks, chunks.parts * chunks.taps), 1, divide_up(step.shape.in, 16));
     return chunks;
 }
 
@@ -160,8 +163,8 @@ inline Index partial_weights_needed(const Plan& plan, Index images) {
                 needed = std::max(needed, copies * sizes.weights());
                 continue;
             }
-            const Index parts = weight_gradient_chunks(plan, plan[i], images).parts;
-            if (parts > 1) needed = std::max(needed, parts * plan[i].shape.weights());
+            const Index copies = weight_gradient_chunks(plan, plan[i], images).copies();
+            if (copies > 1) needed = std::max(needed, copies * plan[i].shape.weights());
         } else if (step.kind == StepKind::custom_grad) {
             const Layer& layer = at(plan.graph().layers, step.layer);
             Index elements = 0;

@@ -166,13 +166,15 @@ void run_convolution_grad_weight(const Run<Scalar>& run, int index) {
     if (planned.kernel == ConvolutionKernel::winograd)
         return detail::WinogradWeightGradient<Scalar>{run, step, planned}.run(grad_weight, add);
     const WeightGradientChunks chunks = weight_gradient_chunks(run.plan, planned, run.images());
-    Scalar* parts = chunks.parts > 1 ? run.workspace.partial_weights() : grad_weight;
-    const bool into_gradient = chunks.parts == 1;
+    const Index copies = chunks.copies();
+    Scalar* const sums = copies > 1 ? run.workspace.partial_weights() : grad_weight;
+    const bool into_gradient = copies == 1;
     run.for_each_chunk(chunks.count(), run.convolution_work(shape), [&](Index chunk, int slot) {
-        const Index part = chunk / (chunks.taps * chunks.in_groups), rest = chunk % (chunks.taps * chunks.in_groups);
+        const Index copy = chunk / (chunks.taps * chunks.in_groups), rest = chunk % (chunks.taps * chunks.in_groups);
+        const Index part = copy / chunks.bands, band = copy % chunks.bands;
         const Index first_block = part * chunks.blocks_a_part,
                     last_block = std::min(run.blocks(), first_block + chunks.blocks_a_part);
-        Scalar* to = parts + part * elements;
+        Scalar* const to = sums + copy * elements;
         if (planned.kernel == ConvolutionKernel::im2col) {
             if (!into_gradient || !add) std::fill_n(to, elements, Scalar{0});
             for (Index block = first_block; block < last_block; ++block)
@@ -180,15 +182,22 @@ void run_convolution_grad_weight(const Run<Scalar>& run, int index) {
                                                run.block(step.grad_output, block), to, slot);
             return;
         }
-        const TapRuns& tap = planned.tap_runs[static_cast<std::size_t>(rest / chunks.in_groups)];
-        const Index group = rest % chunks.in_groups;
-        WeightGradientJob<Scalar> job{.runs = tap.runs.data(),
-                                      .run_count = static_cast<Index>(tap.runs.size()),
-                                      .input_step = shape.window.stride};
-        job.first_in = static_cast<int>(shape.in * group / chunks.in_groups);
-        job.last_in = static_cast<int>(shape.in * (group + 1) / chunks.in_groups);
-        job.in = shape.in;
-        job.out = shape.out;
+        WeightGradientJob<Scalar> job{.input_step = shape.window.stride, .in = shape.in, .out = shape.out};
+        if (const GatherTable& table = planned.table; !table.runs.empty()) {
+            const Index runs = static_cast<Index>(table.runs.size()), first = runs * band / chunks.bands;
+            job.table = &table;
+            job.runs = table.runs.data() + first;
+            job.run_count = runs * (band + 1) / chunks.bands - first;
+            job.grad_weight = to;
+        } else {
+            const TapRuns& tap = planned.tap_runs[static_cast<std::size_t>(rest / chunks.in_groups)];
+            const Index group = rest % chunks.in_groups;
+            job.runs = tap.runs.data();
+            job.run_count = static_cast<Index>(tap.runs.size());
+            job.first_in = static_cast<int>(shape.in * group / chunks.in_groups);
+            job.last_in = static_cast<int>(shape.in * (group + 1) / chunks.in_groups);
+            job.grad_weight = to + Index{tap.tap} * shape.in * shape.out;
+        }
         job.block = run.plan.block();
         job.images = run.images();
         job.first_block = first_block;
@@ -197,7 +206,6 @@ void run_convolution_grad_weight(const Run<Scalar>& run, int index) {
         job.output_positions = shape.output.area();
         job.input = run.workspace.tensor(input);
         job.grad_output = run.workspace.tensor(step.grad_output);
-        job.grad_weight = to + Index{tap.tap} * shape.in * shape.out;
         job.accumulate = into_gradient && add;
         run.kernels.weight_gradient(job);
     });
@@ -205,14 +213,12 @@ void run_convolution_grad_weight(const Run<Scalar>& run, int index) {
     // Taps that touch no data have no part: their gradient is zero and stays so.
     constexpr Index strip = Index{1} << 13;
     const Index a_tap = Index{shape.in} * shape.out, strips = divide_up(a_tap, strip);
-    const Index taps = planned.kernel == ConvolutionKernel::im2col ? shape.window.taps() : chunks.taps;
-    run.for_each_chunk(taps * strips, elements * chunks.parts, [&](Index chunk, int) {
-        const Index t = chunk / strips;
-        const Index tap =
-            planned.kernel == ConvolutionKernel::im2col ? t : planned.tap_runs[static_cast<std::size_t>(t)].tap;
+    const auto live = static_cast<Index>(planned.live_taps.size());
+    run.for_each_chunk(live * strips, elements * copies, [&](Index chunk, int) {
+        const Index tap = planned.live_taps[static_cast<std::size_t>(chunk / strips)];
         const Index first = tap * a_tap + chunk % strips * strip, last = std::min((tap + 1) * a_tap, first + strip);
-        detail::sum_tree(parts, chunks.parts, elements, first, last);
-        for (Index i = first; i < last; ++i) grad_weight[i] = parts[i] + (add ? grad_weight[i] : Scalar{0});
+        detail::sum_tree(sums, copies, elements, first, last);
+        for (Index i = first; i < last; ++i) grad_weight[i] = sums[i] + (add ? grad_weight[i] : Scalar{0});
     });
 }
 

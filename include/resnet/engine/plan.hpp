@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,9 @@ struct PlannedStep {
     ConvolutionShape shape{};  // convolutions, forward and backward
     ConvolutionKernel kernel = ConvolutionKernel::direct;
     std::size_t form = 0;                // winograd: of winograd_forms
-    GatherTable table;                   // direct forward and grad_input
-    std::vector<TapRuns> tap_runs;       // direct grad_weight, and inference of few images
+    GatherTable table;                   // direct forward and grad_input, and grad_weight of few input channels
+    std::vector<TapRuns> tap_runs;       // direct grad_weight of more, and inference of few images
+    std::vector<int> live_taps;          // grad_weight that is not winograd's: the taps that have a gradient
     Index pack = -1, pack_elements = 0;  // packed weights: offset in the pack buffer
     Index bias = -1;                     // inference: folded bias in the pack buffer
 };
@@ -63,6 +65,7 @@ public:
 
 private:
     void plan_convolution(const Step& step, PlannedStep& planned, Panels panels);
+    static void plan_weight_gradient(PlannedStep& planned);
     void place_tensors();
 
     Graph graph_;
@@ -118,7 +121,7 @@ inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panel
         return offset;
     };
     if (step.kind == StepKind::convolution_grad_weight) {
-        if (planned.kernel == ConvolutionKernel::direct) planned.tap_runs = tap_runs(planned.shape);
+        plan_weight_gradient(planned);
         return;
     }
     const bool forward = step.kind == StepKind::convolution;
@@ -138,6 +141,20 @@ inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panel
         planned.pack = reserve(planned.pack_elements);
     }
     if (program_.mode == Mode::inference) planned.bias = reserve(round_up(planned.shape.out, 16));
+}
+
+inline void Plan::plan_weight_gradient(PlannedStep& planned) {
+    constexpr int few = 6;  // input channels: a tap's would not fill the rows of a tile
+    if (planned.kernel == ConvolutionKernel::im2col) {
+        planned.live_taps.resize(static_cast<std::size_t>(planned.shape.window.taps()));
+        std::iota(planned.live_taps.begin(), planned.live_taps.end(), 0);
+    } else if (planned.kernel == ConvolutionKernel::direct && planned.shape.in < few) {
+        planned.table = gather_table(planned.shape, true);
+        planned.live_taps = planned.table.live;
+    } else if (planned.kernel == ConvolutionKernel::direct) {
+        planned.tap_runs = tap_runs(planned.shape);
+        for (const TapRuns& tap : planned.tap_runs) planned.live_taps.push_back(tap.tap);
+    }
 }
 
 /// First fit by falling size: the largest tensors choose first; two that are alive at the same time never overlap.

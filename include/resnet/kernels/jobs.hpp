@@ -58,13 +58,15 @@ struct ConvolutionJob {
     bool relu = false;
 };
 
-/// grad_weight[tap][in][Out] (+)= sum over the tap's rows of input[row][in]^T grad_output[row][Out], over some blocks.
+/// grad_weight[tap][in][Out] (+)= sum over the tap's rows of input[row][in]^T grad_output[row][Out], over some blocks: of a
+/// tap, or of all taps at once.
 template <class Scalar>
 struct WeightGradientJob {
-    const GatherRun* runs = nullptr;  // of the tap
+    const GatherTable* table = nullptr;  // of all taps; null for one
+    const GatherRun* runs = nullptr;     // of the table, or of the tap
     Index run_count = 0;
     int input_step = 1;
-    int first_in = 0, last_in = 0;  // input channels of this chunk
+    int first_in = 0, last_in = 0;  // of one tap: the input channels of this chunk
     int in = 0, out = 0;
     int block = 0;     // images of a full block
     Index images = 0;  // of the batch
@@ -72,7 +74,7 @@ struct WeightGradientJob {
     Index input_positions = 0, output_positions = 0;
     const Scalar* input = nullptr;
     const Scalar* grad_output = nullptr;
-    Scalar* grad_weight = nullptr;  // of the tap: [In][Out]
+    Scalar* grad_weight = nullptr;  // [In][Out] of the tap, or of each tap
     bool accumulate = false;
 };
 

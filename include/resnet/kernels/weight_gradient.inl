@@ -1,5 +1,6 @@
-// The gradient of a tap's weights: a product whose depth is the rows (positions x images) that use the tap. Rows are taken
-// in groups that stay in the second-level cache while all tiles of In x Out read them.
+// The gradient of weights: of a tap's, a product whose depth is the rows (positions x images) that use the tap. Rows are
+// taken in groups that stay in the second-level cache while all tiles of In x Out read them. Where input channels are few, the
+// rows of a tile are those of several taps: a gradient that has been read then serves them all.
 
 /// Neighbouring rows of a group: `rows` of them from `input` and `grad_output` on.
 template <class Scalar>
@@ -16,9 +17,15 @@ struct RowGroup {
     RowSegment<Scalar> segments[weight_gradient_segments];
     int count = 0;
     Index rows = 0;
-    Index step = 0;  // from row to row of the input
+    // What all rows of a group have in common:
+    Index step = 0;                        // from row to row of the input
+    Index images = 0;                      // b of their block
+    std::int32_t first_tap = 0, taps = 0;  // of all taps at once: those that are live here
 
     bool full() const { return rows >= weight_gradient_group || count == weight_gradient_segments; }
+    bool takes(Index next_step, Index next_images, std::int32_t next_tap) const {
+        return count == 0 || (step == next_step && images == next_images && first_tap == next_tap);
+    }
 };
 
 /// Where a tile begins in a row of the input and of the gradient, and where its sums go.
@@ -27,12 +34,14 @@ struct WeightGradientTarget {
     Index first_in, first_out;
     Index grad_output_step;  // from row to row of the gradient
     Scalar* grad_weight;
-    Index stride;  // from row to row of grad_weight
-    bool load;     // add to what is there
+    Index stride;                   // from row to row of grad_weight
+    bool load;                      // add to what is there
+    const Index* places = nullptr;  // of a scattered tile: its rows' numbers, from first_in on
 };
 
-/// grad_weight[Rows][Vectors * lanes] (+)= sum over the group's rows of input[row][first_in ...]^T grad_output[row][first_out ...].
-template <class Scalar, int Rows, int Vectors>
+/// grad_weight[Rows][Vectors * lanes] (+)= sum over the group's rows of input[row][Rows]^T grad_output[row][first_out ...]. The
+/// tile's rows are neighbours in the input unless they are scattered.
+template <class Scalar, int Rows, int Vectors, bool Scattered = false>
 void weight_gradient_tile(const RowGroup<Scalar>& group, const WeightGradientTarget<Scalar>& target) {
     using Packet = typename Vector<Scalar>::Packet;
     using Unaligned = typename Vector<Scalar>::Unaligned;
@@ -47,6 +56,9 @@ void weight_gradient_tile(const RowGroup<Scalar>& group, const WeightGradientTar
                 sum[r][v] = *reinterpret_cast<const Unaligned*>(target.grad_weight + r * target.stride + v * lanes);
         }
     }
+    Index place[Rows];
+    RESNET_UNROLL
+    for (int r = 0; r < Rows; ++r) place[r] = Scattered ? target.places[r] : r;
     const Index step = group.step, grad_output_step = target.grad_output_step;
     for (int s = 0; s < group.count; ++s) {
         const Scalar* x = group.segments[s].input + target.first_in;
@@ -57,7 +69,7 @@ void weight_gradient_tile(const RowGroup<Scalar>& group, const WeightGradientTar
             for (int v = 0; v < Vectors; ++v) g[v] = *reinterpret_cast<const Unaligned*>(grad_output + v * lanes);
             RESNET_UNROLL
             for (int r = 0; r < Rows; ++r) {
-                const Scalar a = x[r];
+                const Scalar a = x[place[r]];
                 RESNET_UNROLL
                 for (int v = 0; v < Vectors; ++v) sum[r][v] += g[v] * a;
             }
@@ -94,7 +106,7 @@ RowGroup<Scalar> pad_gradients(const RowGroup<Scalar>& group, const Panels::Pane
     return padded;
 }
 
-/// One group: all panels of output channels x the chunk's input channels.
+/// One group of a tap's: all panels of output channels x the chunk's input channels.
 template <class Scalar>
 void weight_gradient_of_group(const WeightGradientJob<Scalar>& job, const RowGroup<Scalar>& group, bool load) {
     constexpr int lanes = Vector<Scalar>::lanes;
@@ -129,10 +141,55 @@ void weight_gradient_of_group(const WeightGradientJob<Scalar>& job, const RowGro
     }
 }
 
+/// One group of all taps': all panels of output channels x the input channels of the group's live taps. Adds to what is there.
+template <class Scalar>
+void weight_gradient_of_all_taps(const WeightGradientJob<Scalar>& job, const RowGroup<Scalar>& group) {
+    constexpr int lanes = Vector<Scalar>::lanes;
+    constexpr WeightGradientTile<Scalar> one = &weight_gradient_tile<Scalar, tile_rows, 1, true>,
+                                         two = &weight_gradient_tile<Scalar, tile_rows, 2, true>,
+                                         wide = &weight_gradient_tile<Scalar, tile_rows, tile_vectors, true>;
+    const GatherTap* const taps = job.table->taps.data() + group.first_tap;
+    const Panels panels{job.out, lanes, tile_vectors};
+    const int all = group.taps * job.in;
+    for (int p = 0; p < panels.count(); ++p) {
+        const Panels::Panel panel = panels[p];
+        const auto tile = panel.vectors == 1 ? one : panel.vectors == 2 ? two : wide;
+        const Index width = panel.vectors * lanes;
+        const bool partial = panel.valid < width;
+        alignas(64) Scalar buffer[weight_gradient_group * lanes];
+        const RowGroup<Scalar> rows = partial ? pad_gradients(group, panel, job.out, buffer) : group;
+        for (int first = 0; first < all; first += tile_rows) {
+            alignas(64) Scalar sums[tile_rows * tile_vectors * lanes] = {};
+            Index places[tile_rows];
+            Scalar* to[tile_rows];
+            const int height = std::min(tile_rows, all - first);
+            for (int r = 0; r < tile_rows; ++r) {  // those beyond the last one repeat it, for nothing
+                const int row = first + std::min(r, height - 1), channel = row % job.in;
+                const GatherTap& tap = taps[row / job.in];
+                const Index weight = job.table->live[static_cast<std::size_t>(tap.weight)];
+                places[r] = (tap.input - taps[0].input) * group.images * job.in + channel;
+                to[r] = job.grad_weight + (weight * job.in + channel) * job.out + panel.first;
+            }
+            for (int r = 0; r < height; ++r) std::copy_n(to[r], panel.valid, sums + r * width);
+            tile(rows, {0, partial ? 0 : panel.first, partial ? Index{lanes} : job.out, sums, width, true, places});
+            for (int r = 0; r < height; ++r) std::copy_n(sums + r * width, panel.valid, to[r]);
+        }
+    }
+}
+
 template <class Scalar>
 void weight_gradient(const WeightGradientJob<Scalar>& job) noexcept {
     bool load = job.accumulate;
+    const Index a_tap = Index{job.in} * job.out;
+    if (job.table != nullptr && !load)  // not every group has every tap
+        for (const int tap : job.table->live) std::fill_n(job.grad_weight + tap * a_tap, a_tap, Scalar{0});
     RowGroup<Scalar> group;
+    const auto flush = [&] {
+        job.table == nullptr ? weight_gradient_of_group(job, group, load) : weight_gradient_of_all_taps(job, group);
+        load = true;
+        group.count = 0;
+        group.rows = 0;
+    };
     for (Index block = job.first_block; block < job.last_block; ++block) {
         const Index first_image = block * job.block, b = std::min<Index>(job.block, job.images - first_image);
         const Scalar* input = job.input + first_image * job.input_positions * job.in;
@@ -140,17 +197,19 @@ void weight_gradient(const WeightGradientJob<Scalar>& job) noexcept {
         // Where neighbours lie at a constant distance a run is one matrix, else a matrix for each position.
         const bool merged = b == 1 || job.input_step == 1;
         const Index step = b == 1 ? Index{job.input_step} * job.in : job.in;
-        if (group.count > 0 && group.step != step) {  // the last block has another b
-            weight_gradient_of_group(job, group, load);
-            load = true;
-            group = {};
-        }
-        group.step = step;
         for (Index r = 0; r < job.run_count; ++r) {
             const GatherRun& run = job.runs[r];
+            if (job.table != nullptr && run.taps == 0) continue;
+            if (!group.takes(step, b, run.first_tap)) flush();
+            group.step = step;
+            group.images = b;
+            group.first_tap = run.first_tap;
+            group.taps = run.taps;
+            const Index from =
+                run.input + (job.table == nullptr ? 0 : job.table->taps[static_cast<std::size_t>(run.first_tap)].input);
             const Index matrices = merged ? 1 : run.count, rows_of_one = merged ? run.count * b : b;
             for (Index m = 0; m < matrices; ++m) {
-                const Scalar* x = input + (run.input + m * job.input_step) * b * job.in;
+                const Scalar* x = input + (from + m * job.input_step) * b * job.in;
                 const Scalar* g = grad_output + (run.output + m) * b * job.out;
                 for (Index rows = rows_of_one; rows > 0;) {
                     const Index some = std::min(rows, weight_gradient_group - group.rows);
@@ -159,14 +218,10 @@ void weight_gradient(const WeightGradientJob<Scalar>& job) noexcept {
                     rows -= some;
                     x += some * step;
                     g += some * job.out;
-                    if (!group.full()) continue;
-                    weight_gradient_of_group(job, group, load);
-                    load = true;
-                    group.count = 0;
-                    group.rows = 0;
+                    if (group.full()) flush();
                 }
             }
         }
     }
-    if (group.count > 0) weight_gradient_of_group(job, group, load);
+    if (group.count > 0) flush();
 }

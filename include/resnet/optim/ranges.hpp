@@ -41,7 +41,7 @@ inline std::vector<ParameterRange> parameter_ranges(const Plan& plan, const std:
             const Index offset = at(graph.parameters, graph.parameter(step.layer, "weight")).offset,
                         a_tap = Index{shape.in} * shape.out;
             if (plan[i].kernel == ConvolutionKernel::direct && a_tap % 16 == 0)
-                for (const TapRuns& tap : plan[i].tap_runs) mark(offset + tap.tap * a_tap, a_tap);
+                for (const int tap : plan[i].live_taps) mark(offset + tap * a_tap, a_tap);
             else mark_parameter(step.layer, "weight");
         } else if (step.kind == StepKind::pointwise_grad) {
             for (int t = 0; t < step.term_count; ++t)
