@@ -31,10 +31,22 @@ TEST_CASE("for_each_chunk: calls every chunk once, for any count and any number 
             for (const Index count : {0, 1, 2, 3, 7, 8, 9, 100, 1000})
                 for (const int workers : {1, 2, 3, 8, 200}) {
                     std::vector<std::atomic<int>> calls(static_cast<std::size_t>(count));
-                    for_each_chunk(count, workers, [&](Index chunk, int) { ++calls[static_cast<std::size_t>(chunk)]; });
+                    for_each_chunk(
+                        count, workers, [&](Index chunk, int) { ++calls[static_cast<std::size_t>(chunk)]; },
+                        count % 2 == 0 ? Turn::forwards : Turn::backwards);
                     for (const auto& n : calls) REQUIRE(n == 1);
                 }
         });
+}
+
+TEST_CASE("for_each_chunk: one worker takes the chunks forwards or backwards") {
+    for (const Turn turn : {Turn::forwards, Turn::backwards}) {
+        std::vector<Index> order;
+        for_each_chunk(
+            5, 1, [&](Index chunk, int) { order.push_back(chunk); }, turn);
+        CHECK(order ==
+              (turn == Turn::forwards ? std::vector<Index>{0, 1, 2, 3, 4} : std::vector<Index>{4, 3, 2, 1, 0}));
+    }
 }
 
 TEST_CASE("for_each_chunk: calls at the same time have different slots below the number of workers") {
@@ -62,13 +74,17 @@ TEST_CASE(
         std::mutex mutex;
         std::condition_variable all_here;
         std::map<int, Index> first;
-        for_each_chunk(100, 4, [&](Index chunk, int slot) {
+        const auto note = [&](Index chunk, int slot) {
             std::unique_lock lock{mutex};
             first.try_emplace(slot, chunk);
             all_here.notify_all();
             all_here.wait_for(lock, std::chrono::seconds{10}, [&] { return first.size() == 4; });
-        });
+        };
+        for_each_chunk(100, 4, note);
         CHECK(first == std::map<int, Index>{{0, 0}, {1, 25}, {2, 50}, {3, 75}});
+        first.clear();
+        for_each_chunk(100, 4, note, Turn::backwards);
+        CHECK(first == std::map<int, Index>{{0, 24}, {1, 49}, {2, 74}, {3, 99}});
     });
 }
 

@@ -44,6 +44,9 @@ constexpr int workers_for(Index work, int workers) {
     return work < worth_sharing ? 1 : workers;
 }
 
+/// The order in which a worker takes its chunks.
+enum class Turn : std::uint8_t { forwards, backwards };
+
 namespace detail {
 
 /// Denormal numbers count as zero while a worker computes (they are up to a hundred times slower); the caller's mode
@@ -64,7 +67,7 @@ private:
 /// The chunks of one worker; others take from it when their own are done.
 struct alignas(64) Share {
     std::atomic<Index> next{0};
-    Index last = 0;
+    Index first = 0, last = 0;
 };
 
 /// A chunk's function without its type: the scheduling below is compiled once, not for each loop of the library.
@@ -75,27 +78,29 @@ struct ChunkFunction {
     void operator()(Index chunk, int slot) const { call(function, chunk, slot); }
 };
 
-inline void work_through(std::array<Share, max_workers>& shares, int workers, int slot, const ChunkFunction& f) {
+inline void work_through(std::array<Share, max_workers>& shares, int workers, int slot, Turn turn,
+                         const ChunkFunction& f) {
     const FlushDenormals guard;
     for (int i = 0; i < workers; ++i) {
         Share& share = shares[static_cast<std::size_t>((slot + i) % workers)];
         for (Index chunk = share.next.fetch_add(1, std::memory_order_relaxed); chunk < share.last;
              chunk = share.next.fetch_add(1, std::memory_order_relaxed))
-            f(chunk, slot);
+            f(turn == Turn::forwards ? chunk : share.first + share.last - 1 - chunk, slot);
     }
 }
 
-inline void run_chunks(Index count, int workers, const ChunkFunction& f) {
+inline void run_chunks(Index count, int workers, Turn turn, const ChunkFunction& f) {
     workers = static_cast<int>(std::min<Index>(std::min(workers, max_workers), count));
     if (workers <= 1) {
         const FlushDenormals guard;
-        for (Index chunk = 0; chunk < count; ++chunk) f(chunk, 0);
+        for (Index chunk = 0; chunk < count; ++chunk) f(turn == Turn::forwards ? chunk : count - 1 - chunk, 0);
         return;
     }
     std::array<Share, max_workers> shares;
     for (int slot = 0; slot < workers; ++slot) {
         auto& share = shares[static_cast<std::size_t>(slot)];
-        share.next.store(count * slot / workers, std::memory_order_relaxed);
+        share.first = count * slot / workers;
+        share.next.store(share.first, std::memory_order_relaxed);
         share.last = count * (slot + 1) / workers;
     }
     // Where a helper can't be had, for want of memory, the rest is done without: a chunk that was not begun is still there
@@ -105,21 +110,21 @@ inline void run_chunks(Index count, int workers, const ChunkFunction& f) {
     try {
         for (int slot = 1; slot < workers; ++slot)
             threads[static_cast<std::size_t>(slot)] =
-                std::jthread{[&, slot] { work_through(shares, workers, slot, f); }};
+                std::jthread{[&, slot] { work_through(shares, workers, slot, turn, f); }};
     } catch (const std::system_error&) {
     } catch (const std::bad_alloc&) {
     }
-    work_through(shares, workers, 0, f);
+    work_through(shares, workers, 0, turn, f);
 #else
     try {
         // Isolated: a thread that waits here must not take up foreign work, which could come back to the same scratch
         // memory.
         tbb::this_task_arena::isolate([&] {
             tbb::parallel_for(
-                0, workers, [&](int slot) { work_through(shares, workers, slot, f); }, tbb::static_partitioner{});
+                0, workers, [&](int slot) { work_through(shares, workers, slot, turn, f); }, tbb::static_partitioner{});
         });
     } catch (const std::bad_alloc&) {
-        work_through(shares, workers, 0, f);
+        work_through(shares, workers, 0, turn, f);
     }
 #endif
 }
@@ -129,13 +134,14 @@ inline void run_chunks(Index count, int workers, const ChunkFunction& f) {
 /// Calls f(chunk, slot) for chunk = 0 ... count - 1, each once, on up to `workers` threads of the caller's arena, and
 /// returns when all are done. It throws nothing: where memory is short it goes on with fewer threads. Two calls at the
 /// same time have different slots (0 ... workers - 1): scratch memory goes by slot. A slot begins with the same chunks
-/// in every call, so what a core has in its caches is there again. f must not throw and must not call for_each_chunk.
+/// in every call, so what a core has in its caches is there again; backwards, each slot begins at the end of them. f must
+/// not throw and must not call for_each_chunk.
 template <class F>
-void for_each_chunk(Index count, int workers, const F& f) {
+void for_each_chunk(Index count, int workers, const F& f, Turn turn = Turn::forwards) {
     const auto call = [](const void* function, Index chunk, int slot) {
         (*static_cast<const F*>(function))(chunk, slot);
     };
-    detail::run_chunks(count, workers, {&f, call});
+    detail::run_chunks(count, workers, turn, {&f, call});
 }
 
 }  // namespace resnet::inline v0

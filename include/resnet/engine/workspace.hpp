@@ -93,6 +93,8 @@ public:
     Scalar* winograd() noexcept { return winograd_.data(); }
     /// A position of padding: zeros for a block's images and any tensor's channels.
     const Scalar* zeros() const noexcept { return zeros_.data(); }
+    /// Passes go forwards and backwards in turn: each begins with what the one before has left in the caches.
+    Turn next_turn() noexcept { return turn_ = turn_ == Turn::forwards ? Turn::backwards : Turn::forwards; }
     std::byte* scratch(int slot) noexcept { return scratch_.data() + slot * scratch_stride_; }
 
     Buffer<Scalar>& arena() noexcept { return arena_; }
@@ -105,6 +107,7 @@ private:
     const Plan* plan_;
     Index images_ = 0, scratch_stride_ = 0;
     int workers_ = 0;
+    Turn turn_ = Turn::backwards;
     Buffer<Scalar> arena_, coefficients_, partial_weights_, winograd_, zeros_;
     Buffer<double> moments_, norms_, partial_sums_;
     Buffer<std::byte> scratch_;
