@@ -132,3 +132,24 @@ TEST_CASE("panels: cover every channel once, in whole vectors but for the last")
                 REQUIRE(panels.padded() < channels + lanes);
             }
 }
+
+TEST_CASE("plan: an image alone goes by taps on maps whose runs are short, more images and wider maps do not") {
+    const Plan plan = plan_of<ResNet18<10>>(Mode::inference);
+    int alone = 0, wide = 0;
+    for (int i = 0; i < plan.size(); ++i) {
+        const Step& step = at(plan.program().steps, i);
+        if (step.kind != StepKind::convolution || plan[i].kernel != ConvolutionKernel::direct) continue;
+        CAPTURE(i);
+        CHECK(!detail::goes_by_tap(plan[i], 4));
+        const int width = plan[i].shape.output.width;
+        if (width == 3) {
+            CHECK(detail::goes_by_tap(plan[i], 1));
+            ++alone;
+        } else if (width == 1 || width > 5) {  // a single run, and long ones
+            CHECK(!detail::goes_by_tap(plan[i], 1));
+            ++wide;
+        }
+    }
+    CHECK(alone > 0);
+    CHECK(wide > 0);
+}

@@ -44,10 +44,10 @@ TEST_CASE("choose: Winograd takes 3x3 kernels of enough channels and tiles, unle
     for (const int side : {1, 2, 3, 4, 5, 6, 7, 8}) {
         CAPTURE(side);
         CHECK(choose(map_of(side)) == (side > 1 ? ConvolutionKernel::winograd : ConvolutionKernel::direct));
-        const bool one_image =
-            side == 2 || side > 6;  // of one image, reading the weights of a tile outweighs its products
+        const bool winograd_alone =
+            side == 2 || side > 6;  // on the others, of one image, its weights take longer to read
         CHECK(choose(map_of(side), {.images = 1}) ==
-              (one_image ? ConvolutionKernel::winograd : ConvolutionKernel::direct));
+              (winograd_alone ? ConvolutionKernel::winograd : ConvolutionKernel::direct));
     }
     shape = shape_of(3);
     shape.window.stride = 2;

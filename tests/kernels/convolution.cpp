@@ -26,7 +26,7 @@ struct Case {
 /// kernel or all border.
 std::vector<Case> sweep() {
     constexpr std::array kernels{1, 2, 3, 5, 7, 9};
-    constexpr std::array channels{1, 3, 10, 16, 40, 64, 96, 130};
+    constexpr std::array channels{1, 3, 5, 6, 10, 16, 40, 64, 96, 130};
     constexpr std::array batches{1, 2, 5, 16, 17, 33};
     constexpr std::array blocks{0, 1, 4, 16};
     constexpr std::array<Extent, 5> maps{{{1, 1}, {2, 3}, {5, 7}, {9, 4}, {11, 13}}};

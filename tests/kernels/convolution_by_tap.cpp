@@ -47,10 +47,10 @@ Buffer<Scalar> outputs(const Kernels<Scalar>& kernels, void (*kernel)(const Conv
         job.residual = output.data();
         job.relu = true;
     }
-    for (const Index middle : {Index{0}, runs / 2}) {
-        job.first_run = middle;
-        job.last_run = middle == 0 ? runs / 2 : runs;
-        if (job.first_run < job.last_run) kernel(job);
+    for (const auto& [first, last] : {std::pair{Index{0}, runs / 2}, {runs / 2, runs}}) {
+        job.first_run = first;
+        job.last_run = last;
+        if (first < last) kernel(job);
     }
     return output;
 }
@@ -79,7 +79,7 @@ TEST_CASE_TEMPLATE("convolution by tap: the bits of the walk by runs, for every 
     }
 }
 
-TEST_CASE("convolution by tap: positions without taps are bias and residual") {
+TEST_CASE("convolution by tap: positions without taps are as in the walk by runs") {
     const ConvolutionShape shape = tests::convolution_shape(3, 16, 1, 1, 1, {2, 2});  // 4x4, the border without taps
     for (const Isa isa : tests::available_isas()) {
         const Kernels<float>& k = kernels<float>(isa);

@@ -47,10 +47,9 @@ void collect_chunk(const Run<Scalar>& run, const Step& step, const PlannedStep& 
 
 /// Whether no run has more rows than a tile of a few rows, so that taps go outermost (convolution_by_tap.inl).
 inline bool goes_by_tap(const PlannedStep& planned, Index images) {
-    const GatherTable& table = planned.table;
-    if (planned.tap_runs.empty() || table.runs.size() == 1) return false;
-    return std::all_of(table.runs.begin(), table.runs.end(),
-                       [&](const GatherRun& run) { return run.count * images <= 3; });
+    const std::vector<GatherRun>& runs = planned.table.runs;
+    if (planned.tap_runs.empty()) return false;
+    return std::all_of(runs.begin(), runs.end(), [&](const GatherRun& run) { return run.count * images <= 3; });
 }
 
 template <class Scalar>

@@ -36,7 +36,7 @@ std::vector<Scalar> folded_convolution(const Weights<Scalar>& weights, int layer
             shift = s * (layer_bias - static_cast<double>(mean[o])) + constant * value(norm, "bias", o, 0.0);
         }
         at(scale, o) = s;
-        bias[o] = static_cast<Scalar>(shift);
+        bias[o] = static_cast<Scalar>(shift) + Scalar{0};  // not -0, which one kernel keeps and another does not
     }
     const Scalar* weight = weights.parameter(index);
     std::vector<Scalar> folded(static_cast<std::size_t>(spec.size()));

@@ -25,7 +25,7 @@ struct PlannedStep {
     ConvolutionKernel kernel = ConvolutionKernel::direct;
     std::size_t form = 0;                // winograd: of winograd_forms
     GatherTable table;                   // direct forward and grad_input, and grad_weight of few input channels
-    std::vector<TapRuns> tap_runs;       // direct grad_weight of more, and inference of few images
+    std::vector<TapRuns> tap_runs;       // direct grad_weight of more, and inference of few images on small maps
     std::vector<int> live_taps;          // grad_weight that is not winograd's: the taps that have a gradient
     Index pack = -1, pack_elements = 0;  // packed weights: offset in the pack buffer
     Index bias = -1;                     // inference: folded bias in the pack buffer
@@ -128,7 +128,11 @@ inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panel
     panels.channels = forward ? planned.shape.out : planned.shape.in;
     if (planned.kernel == ConvolutionKernel::direct) {
         planned.table = gather_table(planned.shape, forward);
-        if (program_.mode == Mode::inference) planned.tap_runs = tap_runs(planned.shape);
+        const std::vector<GatherRun>& runs = planned.table.runs;
+        const bool short_runs =
+            std::all_of(runs.begin(), runs.end(), [](const GatherRun& run) { return run.count <= 3; });
+        if (program_.mode == Mode::inference && runs.size() > 1 && short_runs)
+            planned.tap_runs = tap_runs(planned.shape);
         planned.pack_elements = static_cast<Index>(planned.table.live.size()) *
                                 (forward ? planned.shape.in : planned.shape.out) * panels.padded();
         planned.pack = reserve(planned.pack_elements);

@@ -33,8 +33,10 @@ void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, 
     using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes;
     // Few rows wait for weights from the last-level cache, where the hardware's prefetch stops at each page's end.
-    constexpr bool prefetches = Rows <= 4;
-    constexpr Index ahead = 512;  // numbers
+    constexpr bool prefetches = Rows <= 4 && Rows < tile_rows;
+    // Two images of the tutorial's network in flight: 59.5 microseconds an image without, 54.3 with.
+    constexpr std::uintptr_t ahead =
+        512 * sizeof(Scalar);  // which may lie behind the last weight: an address, not a pointer
 
     Packet sum[Rows][Vectors];
     RESNET_UNROLL
@@ -60,7 +62,8 @@ void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, 
             RESNET_UNROLL
             for (int v = 0; v < Vectors; ++v) {
                 const Scalar* from = w + v / PanelVectors * weight.panel_stride + v % PanelVectors * lanes;
-                if (prefetches) __builtin_prefetch(from + ahead);
+                if (prefetches)
+                    __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(from) + ahead));
                 b[v] = *reinterpret_cast<const Packet*>(from);
             }
             RESNET_UNROLL

@@ -7,7 +7,7 @@
 template <class Scalar>
 struct TapRows {
     static constexpr int most = 32;
-    static constexpr Index depth = 256;  // input channels at a time: most * depth fit the first-level cache
+    static constexpr Index depth = 256;  // input channels at a time: most * depth floats are 32 KiB
     int count = 0;
     Index input[most], output[most];  // of each row
     alignas(64) Scalar inputs[most * depth];
@@ -35,7 +35,7 @@ void add_tap(const ConvolutionJob<Scalar>& job, const Panels::Panel& panel, Inde
     rows.count = 0;
 }
 
-/// The convolution of convolution.inl, forward.
+/// The convolution of convolution.inl, forward: job.accumulate is false.
 template <class Scalar>
 void convolution_by_tap(const ConvolutionJob<Scalar>& job) noexcept {
     const GatherTable& table = *job.table;
@@ -65,7 +65,8 @@ void convolution_by_tap(const ConvolutionJob<Scalar>& job) noexcept {
                     }
             if (rows.count > 0) add_tap(job, panel, t, rows);
         }
-        for (Index row = begin * b; row < end * b && job.relu; ++row)
+        if (!job.relu) continue;
+        for (Index row = begin * b; row < end * b; ++row)
             for (Index at = row * job.out + first; at < row * job.out + last; ++at)
                 job.output[at] = job.output[at] < 0 ? Scalar{0} : job.output[at];
     }
