@@ -64,7 +64,7 @@ LOGIT_BAR = 1e-3
 OURS = "resnet"
 # The last one is for a column of its own and doesn't count as ours.
 OUR_SETTINGS = {"infer": ("default", "in-flight", "no-winograd"), "train": ("default", "no-winograd"), "loader": ("default", "no-winograd")}
-# Have no switch that holds them to the instructions of --isa.
+# Have no switch that holds them to the instructions of --isa: they get a column of their own then, and don't decide the row.
 NOT_HELD = ("ONNX Runtime",)
 PYTHON_WORKERS = {"PyTorch": "pytorch_worker.py", "ONNX Runtime": "onnxruntime_worker.py", "OpenVINO": "openvino_worker.py"}
 
@@ -189,7 +189,7 @@ def compare(row, case, options, record):
             contestant.end()
     *ours, without_winograd = [c for c in contestants if c.name == OURS]
     rivals = [c for c in contestants if c.name != OURS]
-    if not rivals:
+    if not any(c.isa == ours[0].isa for c in rivals):
         raise RuntimeError(f"{row.name}: no rival ran")
 
     def fastest(chosen, seconds):
@@ -206,18 +206,21 @@ def compare(row, case, options, record):
         contestant = min(chosen, key=median_time)
         return contestant, f"{row.batch / median_time(contestant):.0f}"
 
-    low, median, high = ratios(rivals, to=ours)
-    from_pytorch = [c for c in rivals if c.name == "PyTorch"]
-    pytorch = ratios(from_pytorch, to=ours)[1] if from_pytorch else float("nan")
+    held, not_held = ([c for c in rivals if (c.isa == ours[0].isa) == wanted] for wanted in (True, False))
+    low, median, high = ratios(held, to=ours)
     right = all(c.difference <= LOGIT_BAR for c in contestants if c.name == OURS)
-    (our_best, our_speed), (rival, rival_speed) = best(ours), best(rivals)
-    held = rival.isa == our_best.isa
+    (our_best, our_speed), (rival, rival_speed) = best(ours), best(held)
     passed = right and median >= row.at_least
+
+    def median_ratio(theirs):
+        return f"{ratios(theirs, to=ours)[1]:.2f}" if theirs else "-"
+
     cells = [
-        row.network, row.batch, row.work, f"{our_best.setting}: {our_speed}",
-        f"{rival.name} {rival.setting}{'' if held else ' (all instructions)'}: {rival_speed}",
-        f"{median:.2f} ({low:.2f} to {high:.2f})", f"{ratios(rivals, to=[without_winograd])[1]:.2f}", f"{pytorch:.2f}", f"{row.at_least}", f"{row.aim}",
-        f"{our_best.difference:.0e}", f"{100 * our_best.agreement:.1f} %", "PASS" if passed else "FAIL" if right else "FAIL (logits)",
+        row.network, row.batch, row.work, f"{our_best.setting}: {our_speed}", f"{rival.name} {rival.setting}: {rival_speed}",
+        f"{median:.2f} ({low:.2f} to {high:.2f})", f"{ratios(held, to=[without_winograd])[1]:.2f}",
+        median_ratio([c for c in rivals if c.name == "PyTorch"]), f"{row.at_least}", f"{row.aim}",
+        f"{our_best.difference:.0e}", f"{100 * our_best.agreement:.1f} %", *([median_ratio(not_held)] if options.isa else []),
+        "PASS" if passed else "FAIL" if right else "FAIL (logits)",
     ]  # fmt: skip
     for rival in rivals:
         if rival.difference > LOGIT_BAR:
@@ -228,7 +231,7 @@ def compare(row, case, options, record):
 
 HEADINGS = [
     "network", "batch", "work", "ours, images/s", "best rival, images/s", "ratio: median (quartiles)", "Winograd off", "to PyTorch", "at least",
-    "aim", "logits differ by", "same class", "",
+    "aim", "logits differ by", "same class",
 ]  # fmt: skip
 
 
@@ -253,7 +256,7 @@ def parse():
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.5, help="that each contestant runs in a round")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--isa", choices=("avx2",), help="hold all contestants to these instructions; ONNX Runtime can't be held, and is marked")
+    parser.add_argument("--isa", choices=("avx2",), help="hold the contestants to these instructions; ONNX Runtime can't be held, and gets a column of its own")
     parser.add_argument("--without", nargs="*", default=[], choices=list(PYTHON_WORKERS), help="rivals to leave out")
     parser.add_argument("--worker", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
@@ -274,7 +277,8 @@ def main():
     print(f"ours: {first_line(os.environ.get('CXX', 'g++'), '--version')}, -O3; rivals: " +
           ", ".join(line for line in (HERE / "requirements.txt").read_text().split()) + f"; Python {sys.version.split()[0]}")  # fmt: skip
     print(f"{options.rounds} rounds of {options.seconds} s; benchmarks/compare/run " + " ".join(shown(sys.argv[1:])) + "\n")
-    print("| " + " | ".join(HEADINGS) + " |\n|" + " --- |" * len(HEADINGS), flush=True)
+    headings = [*HEADINGS, *([f"to {', '.join(NOT_HELD)} with all instructions"] if options.isa else []), ""]
+    print("| " + " | ".join(headings) + " |\n|" + " --- |" * len(headings), flush=True)
 
     passed = []
     table = options.build / f"{now:%Y%m%d-%H%M%S}.csv"

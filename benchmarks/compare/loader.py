@@ -14,9 +14,10 @@ PADDING = 4
 class Images(torch.utils.data.Dataset):
     """uint8 [N][H][W][3], padded once, so that a crop is one gather of rows."""
 
-    def __init__(self, pixels, labels):
+    def __init__(self, pixels, labels, border=(0, 0, 0)):
         images, self.height, self.width, _ = pixels.shape
-        self.padded = torch.zeros(images, self.height + 2 * PADDING, self.width + 2 * PADDING, 3, dtype=torch.uint8)
+        shape = (images, self.height + 2 * PADDING, self.width + 2 * PADDING, 3)
+        self.padded = torch.tensor(border, dtype=torch.uint8).expand(shape).clone()
         self.padded[:, PADDING : PADDING + self.height, PADDING : PADDING + self.width] = torch.from_numpy(pixels)
         self.labels = torch.from_numpy(labels).long()
         # [N][2 * PADDING + 1][2 * PADDING + 1][3][H][W]: every window of every image, as a view.
