@@ -79,6 +79,8 @@ int train_and_test(const Options& options, const Data& data) {
     resnet::Model<Net> model{resnet::Seed{options.seed}};
     prepare(model, data.train);
     const Recipe& recipe = find_recipe(options.model, options.recipe);
+    for (const resnet::ParameterInfo& parameter : model.parameters())
+        if (!recipe.norm_scales && parameter.role == resnet::Role::norm_weight) model.freeze(parameter.name);
     // It is the recipe's optimizer that takes a larger rate for biases; their decay stays as it is.
     const float norm_bias_rate = options.optimizer == recipe.optimizer ? recipe.norm_bias_rate : 1;
     resnet::Trainer trainer{model,
