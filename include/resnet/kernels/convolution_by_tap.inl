@@ -1,7 +1,7 @@
 // Direct convolution of a few rows, such as one image on a small map. There each run of positions has one to three rows
 // and taps of its own, and would read the weights of its taps again. Here taps go outermost instead: the rows of a tap
 // are gathered, and a weight is read once for all of them. The additions of a sum and their order are those of
-// convolution.inl, and so are its bits.
+// convolution.inl, and so are its bits, but for the sign of a sum that is zero by underflow.
 
 /// The rows of a tap, gathered side by side: its inputs, and the sums, which wait in the output from tap to tap.
 template <class Scalar>
