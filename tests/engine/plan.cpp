@@ -16,6 +16,16 @@ using namespace resnet;
 
 namespace {
 
+template <int Channels>
+struct Stem {
+    static constexpr Extent image{32, 32};
+    Conv2dNoBias<3, Channels, k7, 2> conv;
+    Linear<Channels, 10> linear;
+
+    constexpr auto operator()(Value<3> x) const { return linear(adaptive_avg_pool2d(conv(x))); }
+    RESNET_MEMBERS(conv, linear)
+};
+
 template <class Net>
 Plan plan_of(Mode mode, const std::vector<char>& frozen = {}) {
     const Graph graph = trace<Net>(Net::image);
@@ -131,6 +141,18 @@ TEST_CASE("panels: cover every channel once, in whole vectors but for the last")
                 REQUIRE(panels.padded() >= channels);
                 REQUIRE(panels.padded() < channels + lanes);
             }
+}
+
+TEST_CASE_TEMPLATE("plan: the gradient of a stem's weights has work for several threads, few weights or many", Net,
+                   Stem<64>, Stem<1024>) {
+    const Plan plan = plan_of<Net>(Mode::training);
+    int stems = 0;
+    for (int i = 0; i < plan.size(); ++i) {
+        if (at(plan.program().steps, i).kind != StepKind::convolution_grad_weight || plan[i].shape.in != 3) continue;
+        CHECK(weight_gradient_chunks(plan, plan[i], 2).count() >= 8);
+        ++stems;
+    }
+    CHECK(stems == 1);
 }
 
 TEST_CASE("plan: an image alone goes by taps on maps whose runs are short, more images and wider maps do not") {

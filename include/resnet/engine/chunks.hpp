@@ -66,14 +66,13 @@ inline WeightGradientChunks weight_gradient_chunks(const Plan& plan, const Plann
     WeightGradientChunks chunks;
     const bool direct = step.kernel == ConvolutionKernel::direct, all_taps = direct && runs > 0;
     chunks.taps = direct && !all_taps ? static_cast<Index>(step.tap_runs.size()) : 1;
-    // Large weights: copies and their sum would cost more than reading the activations again for each tap.
-    constexpr Index large = Index{1} << 17, most_copies = 16;
-    const bool copies = !direct || step.shape.weights() < large;
+    constexpr Index most_copies = 16;
+    const bool copies = !direct || !has_large_weights(step.shape);
     const Index wanted = chunks.taps > 1 ? divide_up(wanted_chunks, chunks.taps) : most_copies;
     const Index parts = copies ? std::min({blocks, wanted, most_copies}) : 1;
     chunks.blocks_a_part = divide_up(blocks, parts);
     chunks.parts = divide_up(blocks, chunks.blocks_a_part);
-    if (all_taps && copies) chunks.bands = std::min(most_copies / chunks.parts, runs);
+    if (all_taps) chunks.bands = std::min(most_copies / chunks.parts, runs);
     if (direct && !all_taps)
         chunks.in_groups =
             std::clamp<Index>(divide_up(wanted_chunks, chunks.parts * chunks.taps), 1, divide_up(step.shape.in, 16));

@@ -77,6 +77,9 @@ private:
     Index arena_ = 0, packs_ = 0;
 };
 
+/// Copies of large weights, for parts of a batch, would take longer to sum than to read the activations again for each tap.
+constexpr bool has_large_weights(const ConvolutionShape& shape) { return shape.weights() >= Index{1} << 17; }
+
 namespace detail {
 
 constexpr bool is_convolution(StepKind kind) {
@@ -148,11 +151,12 @@ inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panel
 }
 
 inline void Plan::plan_weight_gradient(PlannedStep& planned) {
-    constexpr int few = 6;  // input channels: a tap's would not fill the rows of a tile
+    constexpr int few = 6;  // input channels: a tap's would not fill the rows of AVX2's and AVX-512's tiles
     if (planned.kernel == ConvolutionKernel::im2col) {
         planned.live_taps.resize(static_cast<std::size_t>(planned.shape.window.taps()));
         std::iota(planned.live_taps.begin(), planned.live_taps.end(), 0);
-    } else if (planned.kernel == ConvolutionKernel::direct && planned.shape.in < few) {
+    } else if (planned.kernel == ConvolutionKernel::direct && planned.shape.in < few &&
+               !has_large_weights(planned.shape)) {
         planned.table = gather_table(planned.shape, true);
         planned.live_taps = planned.table.live;
     } else if (planned.kernel == ConvolutionKernel::direct) {
