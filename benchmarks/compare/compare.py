@@ -62,8 +62,9 @@ ROWS = [
 LOGIT_BAR = 1e-3
 
 OURS = "resnet"
-# The last one is for a column of its own and doesn't count as ours.
-OUR_SETTINGS = {"infer": ("default", "in-flight", "no-winograd"), "train": ("default", "no-winograd"), "loader": ("default", "no-winograd")}
+OUR_SETTINGS = {"infer": ("default", "in-flight"), "train": ("default",), "loader": ("default",)}
+# Those that are for a column of their own and don't count as ours.
+WITHOUT_WINOGRAD = {"infer": ("no-winograd", "in-flight-no-winograd"), "train": ("no-winograd",), "loader": ("no-winograd",)}
 # Have no switch that holds them to the instructions of --isa: they get a column of their own then, and don't decide the row.
 NOT_HELD = ("ONNX Runtime",)
 PYTHON_WORKERS = {"PyTorch": "pytorch_worker.py", "ONNX Runtime": "onnxruntime_worker.py", "OpenVINO": "openvino_worker.py"}
@@ -80,7 +81,7 @@ def settings(row):
     rivals = [("PyTorch", setting) for setting in pytorch]
     if row.work == "infer":
         rivals += [("ONNX Runtime", "default"), ("ONNX Runtime", "in-flight"), ("OpenVINO", "latency"), ("OpenVINO", "throughput")]
-    return [(OURS, setting) for setting in OUR_SETTINGS[row.work]] + rivals
+    return [(OURS, setting) for setting in OUR_SETTINGS[row.work] + WITHOUT_WINOGRAD[row.work]] + rivals
 
 
 class Contestant:
@@ -187,7 +188,9 @@ def compare(row, case, options, record):
     finally:
         for contestant in contestants:
             contestant.end()
-    *ours, without_winograd = [c for c in contestants if c.name == OURS]
+    ours, without_winograd = (
+        [c for c in contestants if c.name == OURS and c.setting in chosen[row.work]] for chosen in (OUR_SETTINGS, WITHOUT_WINOGRAD)
+    )
     rivals = [c for c in contestants if c.name != OURS]
     if not any(c.isa == ours[0].isa for c in rivals):
         raise RuntimeError(f"{row.name}: no rival ran")
@@ -217,7 +220,7 @@ def compare(row, case, options, record):
 
     cells = [
         row.network, row.batch, row.work, f"{our_best.setting}: {our_speed}", f"{rival.name} {rival.setting}: {rival_speed}",
-        f"{median:.2f} ({low:.2f} to {high:.2f})", f"{ratios(held, to=[without_winograd])[1]:.2f}",
+        f"{median:.2f} ({low:.2f} to {high:.2f})", f"{ratios(held, to=without_winograd)[1]:.2f}",
         median_ratio([c for c in rivals if c.name == "PyTorch"]), f"{row.at_least}", f"{row.aim}",
         f"{our_best.difference:.0e}", f"{100 * our_best.agreement:.1f} %", *([median_ratio(not_held)] if options.isa else []),
         "PASS" if passed else "FAIL" if right else "FAIL (logits)",

@@ -1,5 +1,5 @@
 // Our side of the comparison: speaks the protocol of worker.py and reads the files of case.py.
-// Settings: default | in-flight (inference: a batch for each thread at the same time) | no-winograd.
+// Settings: default | in-flight (inference: a batch for each thread at the same time), and either with no-winograd.
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -211,15 +211,25 @@ void serve(const Work& work) {
     }
 }
 
+struct Setting {
+    bool winograd = true;
+    bool in_flight = false;  // a batch for each thread at the same time
+};
+
 template <class Net>
 void serve(const std::map<std::string, std::string>& options, Index batch) {
     const std::filesystem::path folder = options.at("--case");
     const std::string &work = options.at("--work"), &setting = options.at("--setting");
-    if (setting != "default" && setting != "in-flight" && setting != "no-winograd")
-        throw resnet::Error("--setting", "default, in-flight or no-winograd", setting);
+    const std::map<std::string, Setting> settings{{"default", {}},
+                                                  {"in-flight", {.in_flight = true}},
+                                                  {"no-winograd", {.winograd = false}},
+                                                  {"in-flight-no-winograd", {.winograd = false, .in_flight = true}}};
+    const auto found = settings.find(setting);
+    if (found == settings.end())
+        throw resnet::Error("--setting", "default, in-flight, no-winograd or in-flight-no-winograd", setting);
     resnet::PlanOptions plan;
-    plan.choice.allow_winograd = setting != "no-winograd";
-    const int callers = setting == "in-flight" ? std::stoi(options.at("--threads")) : 1;
+    plan.choice.allow_winograd = found->second.winograd;
+    const int callers = found->second.in_flight ? std::stoi(options.at("--threads")) : 1;
     Case<Net> data{folder, batch};
     serve(work == "loader"  ? training_from_loader(folder, data, plan)
           : work == "train" ? training(data, plan)

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <set>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -28,8 +29,10 @@ public:
         seen_.clear();
         expected_ = threads;
     }
-    void present() {
+    void present(const void* block) {
         std::unique_lock lock{mutex_};
+        backwards_ = !seen_.empty() && block < last_block_;
+        last_block_ = block;
         seen_.insert(std::this_thread::get_id());
         all_here_.notify_all();
         all_here_.wait_for(lock, std::chrono::seconds{10}, [&] { return seen_.size() >= expected_; });
@@ -38,12 +41,19 @@ public:
         const std::lock_guard lock{mutex_};
         return seen_.size();
     }
+    /// Whether a thread alone went through the blocks of the last batch from their end.
+    bool backwards() {
+        const std::lock_guard lock{mutex_};
+        return backwards_;
+    }
 
 private:
     std::mutex mutex_;
     std::condition_variable all_here_;
     std::set<std::thread::id> seen_;
     std::size_t expected_ = 0;
+    const void* last_block_ = nullptr;
+    bool backwards_ = false;
 };
 RollCall roll_call;
 
@@ -56,7 +66,7 @@ struct Roll {
     static constexpr Index macs(Extent) { return 0; }
     template <class Scalar>
     static void forward(const CustomForward<Scalar>& op) noexcept {
-        roll_call.present();
+        roll_call.present(op.input.data);
         std::copy_n(op.input.data, op.input.extent.area() * op.input.images * C, op.output.data);
     }
     template <class Scalar>
@@ -152,5 +162,40 @@ TEST_CASE("same bits: a classifier with 1, 2, 3, 4 and 8 threads") {
             if (expected.empty()) expected.assign(logits.values().begin(), logits.values().end());
             CHECK(tests::same_bits(logits.values(), expected));
         });
+    }
+}
+
+TEST_CASE("same bits: whichever end the blocks of a step begin at, with 1 and 4 threads") {
+    using Net = Counted<tests::EveryNode>;
+    const Model<Net> initial{Seed{1}};
+    const auto pixels = tests::uniform<float>(9 * 3 * Net::image.area(), 1);
+    const auto images = nchw(pixels.data(), 9, Net::image);
+    const auto labels = tests::labels(9, Net::classes, 1);
+    std::vector<float> expected;  // parameters: running statistics count the forwards before, too
+    for (const int threads : {1, 4}) {
+        const tbb::global_control control{tbb::global_control::max_allowed_parallelism,
+                                          static_cast<std::size_t>(threads)};
+        tbb::task_arena arena{threads};
+        std::set<bool> ends;
+        // Passes turn after each other, so where one begins depends on how many went before.
+        for (const bool forward_before : {false, true})
+            for (const bool backward_before : {false, true})
+                arena.execute([&] {
+                    Model<Net> model = initial;
+                    Trainer trainer{model, SGD{}, {.plan = {.block = 1}}};
+                    roll_call.expect(1);
+                    if (forward_before) trainer.forward(images, labels);
+                    if (forward_before && backward_before) trainer.backward();
+                    roll_call.expect(1);
+                    trainer.forward(images, labels);
+                    ends.insert(roll_call.backwards());
+                    trainer.backward();
+                    trainer.apply();
+                    const Buffer<float>& parameters = model.weights().parameters();
+                    const std::span found{parameters.data(), static_cast<std::size_t>(parameters.size())};
+                    if (expected.empty()) expected.assign(found.begin(), found.end());
+                    CHECK(tests::same_bits(found, expected));
+                });
+        if (threads == 1) CHECK(ends.size() == 2);
     }
 }

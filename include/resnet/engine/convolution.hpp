@@ -45,11 +45,9 @@ void collect_chunk(const Run<Scalar>& run, const Step& step, const PlannedStep& 
     if (chunk.first_panel == 0) *part.rows = static_cast<double>(rows);
 }
 
-/// Whether no run has more rows than a tile of a few rows, so that taps go outermost (convolution_by_tap.inl).
+/// Whether every run of a block of so many images has few rows, so that taps go outermost (convolution_by_tap.inl).
 inline bool goes_by_tap(const PlannedStep& planned, Index images) {
-    const std::vector<GatherRun>& runs = planned.table.runs;
-    if (planned.tap_runs.empty()) return false;
-    return std::all_of(runs.begin(), runs.end(), [&](const GatherRun& run) { return run.count * images <= 3; });
+    return !planned.tap_runs.empty() && planned.table.longest_run * images <= few_rows;
 }
 
 template <class Scalar>

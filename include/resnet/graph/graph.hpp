@@ -65,15 +65,25 @@ constexpr LiveRange live_range(int tap, int stride, int padding, int inputs, int
     return {first, last < outputs ? last : outputs};
 }
 
-/// Pairs of a tap and an output position that touches data with it; a 3x3 kernel on a 3x3 map has 49 of 81.
-constexpr Index live_pairs(const ConvolutionShape& shape) {
+/// The sum of f(live range) over the taps of a column, times that over the taps of a row.
+template <class F>
+constexpr Index sum_over_taps(const ConvolutionShape& shape, const F& f) {
     const Window& w = shape.window;
     Index rows = 0, columns = 0;
     for (int tap = 0; tap < w.height; ++tap)
-        rows += live_range(tap, w.stride, w.padding, shape.input.height, shape.output.height).count();
+        rows += f(live_range(tap, w.stride, w.padding, shape.input.height, shape.output.height));
     for (int tap = 0; tap < w.width; ++tap)
-        columns += live_range(tap, w.stride, w.padding, shape.input.width, shape.output.width).count();
+        columns += f(live_range(tap, w.stride, w.padding, shape.input.width, shape.output.width));
     return rows * columns;
+}
+
+/// Pairs of a tap and an output position that touches data with it; a 3x3 kernel on a 3x3 map has 49 of 81.
+constexpr Index live_pairs(const ConvolutionShape& shape) {
+    return sum_over_taps(shape, [](LiveRange range) { return range.count(); });
+}
+/// Taps that touch data at any output position; a 3x3 kernel on a map of one position has 1 of 9.
+constexpr Index live_taps(const ConvolutionShape& shape) {
+    return sum_over_taps(shape, [](LiveRange range) { return range.count() > 0 ? 1 : 0; });
 }
 
 struct CustomOperation;  // custom.hpp

@@ -101,7 +101,7 @@ constexpr auto convolution_tiles(std::integer_sequence<int, Rows...>) {
 
 /// How many wide panels go together, so that even a few rows have sums enough to hide the latency of their additions.
 /// (Other sums at the same time, not parts of one sum: a row's bits do not depend on how many there are.)
-constexpr int panels_together(Index most_rows) { return most_rows == 1 ? 4 : most_rows <= 3 ? 2 : 1; }
+constexpr int panels_together(Index most_rows) { return most_rows == 1 ? 4 : most_rows <= few_rows ? 2 : 1; }
 
 /// The panels of a job in such groups: how many of them begin at panel p.
 inline int panel_group(const Panels& panels, int p, int last_panel, int together) {
@@ -141,7 +141,8 @@ void convolution_rows(Index rows, const Panels::Panel& panel, int together, cons
     static constexpr auto two = convolution_tiles<Scalar, 2, 1>(std::make_integer_sequence<int, tile_rows>{});
     static constexpr auto wide =
         convolution_tiles<Scalar, tile_vectors, 1>(std::make_integer_sequence<int, tile_rows>{});
-    static constexpr auto pairs = convolution_tiles<Scalar, tile_vectors, 2>(std::make_integer_sequence<int, 3>{});
+    static constexpr auto pairs =
+        convolution_tiles<Scalar, tile_vectors, 2>(std::make_integer_sequence<int, few_rows>{});
     static constexpr auto fours = convolution_tiles<Scalar, tile_vectors, 4>(std::make_integer_sequence<int, 1>{});
     const ConvolutionTile<Scalar>* const tiles = together == 4        ? fours.data()
                                                  : together == 2      ? pairs.data()

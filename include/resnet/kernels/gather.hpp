@@ -30,6 +30,7 @@ struct GatherTable {
     std::vector<GatherRun> runs;  // by output row
     std::vector<GatherTap> taps;
     std::vector<int> live;  // the taps (ky * K + kx) that touch data anywhere; others need no weights
+    int longest_run = 0;    // positions
 };
 
 /// Positions of one tap: the runs of an output row and what they read.
@@ -116,7 +117,8 @@ inline GatherTable gather_table(const ConvolutionShape& shape, bool forward) {
                       .output_step = forward ? 1 : w.stride,
                       .runs = {},
                       .taps = {},
-                      .live = {}};
+                      .live = {},
+                      .longest_run = 0};
     for (const auto& row : rows)
         for (const auto y : row.taps)
             for (const auto& column : columns)
@@ -155,6 +157,7 @@ inline GatherTable gather_table(const ConvolutionShape& shape, bool forward) {
             run.input += row.input * from.width;
             detail::append_run(table.runs, run, table.input_step, table.output_step, longest);
         }
+    for (const GatherRun& run : table.runs) table.longest_run = std::max(table.longest_run, int{run.count});
     return table;
 }
 

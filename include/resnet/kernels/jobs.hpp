@@ -40,6 +40,9 @@ struct Panels {
     constexpr int padded() const { return static_cast<int>(round_up(channels, lanes)); }
 };
 
+/// Rows of a convolution's tile that are too few to hide the latency of their additions and the reading of weights.
+inline constexpr int few_rows = 3;
+
 /// output = relu(bias + sum over live taps of input * weight + residual), for runs and panels of one block.
 template <class Scalar>
 struct ConvolutionJob {

@@ -34,9 +34,9 @@ struct WeightGradientTarget {
     Index first_in, first_out;
     Index grad_output_step;  // from row to row of the gradient
     Scalar* grad_weight;
-    Index stride;                   // from row to row of grad_weight
-    bool load;                      // add to what is there
-    const Index* places = nullptr;  // of a scattered tile: its rows' numbers, from first_in on
+    Index stride;                    // from row to row of grad_weight
+    bool load;                       // add to what is there
+    const Index* offsets = nullptr;  // of a scattered tile: where its rows read, from first_in on
 };
 
 /// grad_weight[Rows][Vectors * lanes] (+)= sum over the group's rows of input[row][Rows]^T grad_output[row][first_out ...]. The
@@ -56,9 +56,9 @@ void weight_gradient_tile(const RowGroup<Scalar>& group, const WeightGradientTar
                 sum[r][v] = *reinterpret_cast<const Unaligned*>(target.grad_weight + r * target.stride + v * lanes);
         }
     }
-    Index place[Rows];
+    Index offset[Rows];
     RESNET_UNROLL
-    for (int r = 0; r < Rows; ++r) place[r] = Scattered ? target.places[r] : r;
+    for (int r = 0; r < Rows; ++r) offset[r] = Scattered ? target.offsets[r] : r;
     const Index step = group.step, grad_output_step = target.grad_output_step;
     for (int s = 0; s < group.count; ++s) {
         const Scalar* x = group.segments[s].input + target.first_in;
@@ -69,7 +69,7 @@ void weight_gradient_tile(const RowGroup<Scalar>& group, const WeightGradientTar
             for (int v = 0; v < Vectors; ++v) g[v] = *reinterpret_cast<const Unaligned*>(grad_output + v * lanes);
             RESNET_UNROLL
             for (int r = 0; r < Rows; ++r) {
-                const Scalar a = x[place[r]];
+                const Scalar a = x[offset[r]];
                 RESNET_UNROLL
                 for (int v = 0; v < Vectors; ++v) sum[r][v] += g[v] * a;
             }
@@ -106,6 +106,22 @@ RowGroup<Scalar> pad_gradients(const RowGroup<Scalar>& group, const Panels::Pane
     return padded;
 }
 
+/// Calls f(panel, rows, first_out, grad_output_step) for each panel of output channels; the last two are a tile's target's.
+template <class Scalar, class F>
+void for_each_gradient_panel(const RowGroup<Scalar>& group, Index out, const F& f) {
+    constexpr int lanes = Vector<Scalar>::lanes;
+    const Panels panels{static_cast<int>(out), lanes, tile_vectors};
+    for (int p = 0; p < panels.count(); ++p) {
+        const Panels::Panel panel = panels[p];
+        if (panel.valid == panel.vectors * lanes) {
+            f(panel, group, Index{panel.first}, out);
+        } else {
+            alignas(64) Scalar buffer[weight_gradient_group * lanes];
+            f(panel, pad_gradients(group, panel, out, buffer), Index{0}, Index{lanes});
+        }
+    }
+}
+
 /// One group of a tap's: all panels of output channels x the chunk's input channels.
 template <class Scalar>
 void weight_gradient_of_group(const WeightGradientJob<Scalar>& job, const RowGroup<Scalar>& group, bool load) {
@@ -114,31 +130,28 @@ void weight_gradient_of_group(const WeightGradientJob<Scalar>& job, const RowGro
     static constexpr auto two = weight_gradient_tiles<Scalar, 2>(std::make_integer_sequence<int, tile_rows>{});
     static constexpr auto wide =
         weight_gradient_tiles<Scalar, tile_vectors>(std::make_integer_sequence<int, tile_rows>{});
-    const Panels panels{job.out, lanes, tile_vectors};
     const Index channels = job.last_in - job.first_in, pieces = divide_up(channels, tile_rows);
-    for (int p = 0; p < panels.count(); ++p) {
-        const Panels::Panel panel = panels[p];
-        const auto& tiles = panel.vectors == 1 ? one : panel.vectors == 2 ? two : wide;
-        const bool partial = panel.valid < panel.vectors * lanes;  // then it is one vector wide
-        alignas(64) Scalar buffer[weight_gradient_group * lanes];
-        const RowGroup<Scalar> padded = partial ? pad_gradients(group, panel, job.out, buffer) : RowGroup<Scalar>{};
-        for (Index piece = 0; piece < pieces; ++piece) {
-            const Index first = job.first_in + channels * piece / pieces;
-            const Index height = job.first_in + channels * (piece + 1) / pieces - first;
-            const auto tile = tiles[static_cast<std::size_t>(height - 1)];
-            Scalar* const grad_weight = job.grad_weight + first * job.out + panel.first;
-            if (!partial) {
-                tile(group, {first, panel.first, job.out, grad_weight, job.out, load});
-                continue;
+    for_each_gradient_panel(
+        group, job.out,
+        [&](const Panels::Panel& panel, const RowGroup<Scalar>& rows, Index first_out, Index grad_output_step) {
+            const auto& tiles = panel.vectors == 1 ? one : panel.vectors == 2 ? two : wide;
+            for (Index piece = 0; piece < pieces; ++piece) {
+                const Index first = job.first_in + channels * piece / pieces;
+                const Index height = job.first_in + channels * (piece + 1) / pieces - first;
+                const auto tile = tiles[static_cast<std::size_t>(height - 1)];
+                Scalar* const grad_weight = job.grad_weight + first * job.out + panel.first;
+                if (panel.valid == panel.vectors * lanes) {
+                    tile(rows, {first, first_out, grad_output_step, grad_weight, job.out, load});
+                    continue;
+                }
+                alignas(64) Scalar sums[tile_rows * lanes] = {};  // a partial panel is one vector wide
+                for (Index r = 0; load && r < height; ++r)
+                    std::copy_n(grad_weight + r * job.out, panel.valid, sums + r * lanes);
+                tile(rows, {first, first_out, grad_output_step, sums, lanes, load});
+                for (Index r = 0; r < height; ++r)
+                    std::copy_n(sums + r * lanes, panel.valid, grad_weight + r * job.out);
             }
-            alignas(64) Scalar sums[tile_rows * lanes] = {};
-            for (Index r = 0; load && r < height; ++r)
-                for (int c = 0; c < panel.valid; ++c) sums[r * lanes + c] = grad_weight[r * job.out + c];
-            tile(padded, {first, 0, lanes, sums, lanes, load});
-            for (Index r = 0; r < height; ++r)
-                for (int c = 0; c < panel.valid; ++c) grad_weight[r * job.out + c] = sums[r * lanes + c];
-        }
-    }
+        });
 }
 
 /// One group of all taps': all panels of output channels x the input channels of the group's live taps. Adds to what is there.
@@ -149,32 +162,29 @@ void weight_gradient_of_all_taps(const WeightGradientJob<Scalar>& job, const Row
                                          two = &weight_gradient_tile<Scalar, tile_rows, 2, true>,
                                          wide = &weight_gradient_tile<Scalar, tile_rows, tile_vectors, true>;
     const GatherTap* const taps = job.table->taps.data() + group.first_tap;
-    const Panels panels{job.out, lanes, tile_vectors};
     const int all = group.taps * job.in;
-    for (int p = 0; p < panels.count(); ++p) {
-        const Panels::Panel panel = panels[p];
-        const auto tile = panel.vectors == 1 ? one : panel.vectors == 2 ? two : wide;
-        const Index width = panel.vectors * lanes;
-        const bool partial = panel.valid < width;
-        alignas(64) Scalar buffer[weight_gradient_group * lanes];
-        const RowGroup<Scalar> rows = partial ? pad_gradients(group, panel, job.out, buffer) : group;
-        for (int first = 0; first < all; first += tile_rows) {
-            alignas(64) Scalar sums[tile_rows * tile_vectors * lanes] = {};
-            Index places[tile_rows];
-            Scalar* to[tile_rows];
-            const int height = std::min(tile_rows, all - first);
-            for (int r = 0; r < tile_rows; ++r) {  // those beyond the last one repeat it, for nothing
-                const int row = first + std::min(r, height - 1), channel = row % job.in;
-                const GatherTap& tap = taps[row / job.in];
-                const Index weight = job.table->live[static_cast<std::size_t>(tap.weight)];
-                places[r] = (tap.input - taps[0].input) * group.images * job.in + channel;
-                to[r] = job.grad_weight + (weight * job.in + channel) * job.out + panel.first;
+    for_each_gradient_panel(
+        group, job.out,
+        [&](const Panels::Panel& panel, const RowGroup<Scalar>& rows, Index first_out, Index grad_output_step) {
+            const auto tile = panel.vectors == 1 ? one : panel.vectors == 2 ? two : wide;
+            const Index width = panel.vectors * lanes;
+            for (int first = 0; first < all; first += tile_rows) {
+                alignas(64) Scalar sums[tile_rows * tile_vectors * lanes] = {};
+                Index offsets[tile_rows];
+                Scalar* to[tile_rows];
+                const int height = std::min(tile_rows, all - first);
+                for (int r = 0; r < tile_rows; ++r) {  // those beyond the last one repeat it, for nothing
+                    const int row = first + std::min(r, height - 1), channel = row % job.in;
+                    const GatherTap& tap = taps[row / job.in];
+                    const Index weight = job.table->live[static_cast<std::size_t>(tap.weight)];
+                    offsets[r] = (tap.input - taps[0].input) * group.images * job.in + channel;
+                    to[r] = job.grad_weight + (weight * job.in + channel) * job.out + panel.first;
+                }
+                for (int r = 0; r < height; ++r) std::copy_n(to[r], panel.valid, sums + r * width);
+                tile(rows, {0, first_out, grad_output_step, sums, width, true, offsets});
+                for (int r = 0; r < height; ++r) std::copy_n(sums + r * width, panel.valid, to[r]);
             }
-            for (int r = 0; r < height; ++r) std::copy_n(to[r], panel.valid, sums + r * width);
-            tile(rows, {0, partial ? 0 : panel.first, partial ? Index{lanes} : job.out, sums, width, true, places});
-            for (int r = 0; r < height; ++r) std::copy_n(sums + r * width, panel.valid, to[r]);
-        }
-    }
+        });
 }
 
 template <class Scalar>
