@@ -38,15 +38,15 @@ struct Recipe {
 
 // clang-format off
 inline constexpr Recipe recipes[] = {
-    // model           name        epochs batch optim.   rate   moment. decay  bias scales smooth schedule             crop reflect flip               cutout ahead  mirrored
-    {"tutorial",       "tutorial", 6,     128,  "adam",  1e-3f, 0,      0,     1,   true,  0,     Schedule::constant,  0,   false,  Flip::none,        0,     false, false},
-    {"tutorial",       "fast",     24,    128,  "adamw", 4e-3f, 0,      0.05f, 1,   true,  0,     Schedule::one_cycle, 4,   false,  Flip::random,      0,     false, false},
-    {"cifar-resnet18", "tutorial", 6,     128,  "adam",  1e-3f, 0,      0,     1,   true,  0,     Schedule::constant,  0,   false,  Flip::none,        0,     false, false},
-    {"cifar-resnet18", "fast",     10,    256,  "sgd",   0.4f,  0.9f,   5e-4f, 1,   true,  0.1f,  Schedule::one_cycle, 4,   false,  Flip::random,      0,     false, false},
-    {"cifar-resnet18", "best",     40,    128,  "sgd",   0.2f,  0.9f,   5e-4f, 1,   true,  0.1f,  Schedule::one_cycle, 4,   false,  Flip::alternating, 8,     false, true},
-    {"resnet9",        "tutorial", 6,     128,  "adam",  1e-3f, 0,      0,     1,   true,  0,     Schedule::constant,  0,   false,  Flip::none,        0,     false, false},
-    {"resnet9",        "fast",     10,    512,  "sgd",   0.75f, 0.85f,  1.3e-3f,64,  false, 0.2f,  Schedule::triangle,  2,   true,   Flip::alternating, 0,     true,  true},
-    {"resnet9",        "best",     40,    512,  "sgd",   0.75f, 0.85f,  1.3e-3f,64,  false, 0.2f,  Schedule::triangle,  2,   true,   Flip::alternating, 8,     true,  true},
+    // model           name        epochs batch optim.   rate   moment. decay    bias scales smooth schedule             crop reflect flip               cutout ahead  mirrored
+    {"tutorial",       "tutorial", 6,     128,  "adam",  1e-3f, 0,      0,       1,   true,  0,     Schedule::constant,  0,   false,  Flip::none,        0,     false, false},
+    {"tutorial",       "fast",     24,    128,  "adamw", 4e-3f, 0,      0.05f,   1,   true,  0,     Schedule::one_cycle, 4,   false,  Flip::random,      0,     false, false},
+    {"cifar-resnet18", "tutorial", 6,     128,  "adam",  1e-3f, 0,      0,       1,   true,  0,     Schedule::constant,  0,   false,  Flip::none,        0,     false, false},
+    {"cifar-resnet18", "fast",     10,    256,  "sgd",   0.4f,  0.9f,   5e-4f,   1,   true,  0.1f,  Schedule::one_cycle, 4,   false,  Flip::random,      0,     false, false},
+    {"cifar-resnet18", "best",     40,    128,  "sgd",   0.2f,  0.9f,   5e-4f,   1,   true,  0.1f,  Schedule::one_cycle, 4,   false,  Flip::alternating, 8,     false, true},
+    {"resnet9",        "tutorial", 6,     128,  "adam",  1e-3f, 0,      0,       1,   true,  0,     Schedule::constant,  0,   false,  Flip::none,        0,     false, false},
+    {"resnet9",        "fast",     10,    512,  "sgd",   0.75f, 0.85f,  1.3e-3f, 64,  false, 0.2f,  Schedule::triangle,  2,   true,   Flip::alternating, 0,     true,  true},
+    {"resnet9",        "best",     40,    512,  "sgd",   0.75f, 0.85f,  1.3e-3f, 64,  false, 0.2f,  Schedule::triangle,  2,   true,   Flip::alternating, 8,     true,  true},
 };
 // clang-format on
 
