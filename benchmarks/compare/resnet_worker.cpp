@@ -98,7 +98,8 @@ struct Case {
     std::vector<int> labels;
 };
 
-/// `callers` at a time call one Classifier: one, with all threads of the arena, or as many as there are threads, each alone.
+/// `callers` at a time call one Classifier: one, with all threads of the arena, or as many as there are threads, each
+/// alone.
 template <class Net>
 Work inference(const Case<Net>& data, const resnet::PlanOptions& plan, int callers) {
     const auto classify = std::make_shared<resnet::Classifier<Net>>(

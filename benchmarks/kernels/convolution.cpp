@@ -1,7 +1,7 @@
 // Convolution kernels on one thread, map by map, beside the peak of the same core in the same run:
 //     convolution --benchmark_counters_tabular=true --benchmark_filter=avx512
-// `GFLOP/s` counts what a direct kernel executes (live taps), `of_peak` is its share of the peak; for Winograd, which executes less,
-// the same count shows what it gains and of_peak may pass 1.
+// `GFLOP/s` counts what a direct kernel executes (live taps), `of_peak` is its share of the peak; for Winograd, which
+// executes less, the same count shows what it gains and of_peak may pass 1.
 #include <map>
 #include <memory>
 #include <string>
@@ -20,7 +20,8 @@ namespace {
 
 using resnet::Index;
 
-/// A 3x3 convolution of C channels on a Size x Size map, fed by a small one; the profile of its own steps is what is measured.
+/// A 3x3 convolution of C channels on a Size x Size map, fed by a small one; the profile of its own steps is what is
+/// measured.
 template <int C, int Size, int Stride = 1>
 struct OneConvolution {
     static constexpr resnet::Extent image{Size, Size};
@@ -90,8 +91,7 @@ void add(const std::string& map) {
                                                    .allow_direct = name != "im2col"};
                 const resnet::ConvolutionShape shape{
                     C, C, {3, 3, Stride, 1}, {Size, Size}, {(Size - 1) / Stride + 1, (Size - 1) / Stride + 1}};
-                const bool is_winograd =
-                    choose(shape, choice) == resnet::ConvolutionKernel::winograd;
+                const bool is_winograd = choose(shape, choice) == resnet::ConvolutionKernel::winograd;
                 if (is_winograd != (name == "winograd")) continue;
                 benchmark::RegisterBenchmark(
                     (std::string{name_of(isa)} + "/" + map + "/" + std::string{name_of(kind)} + "/" + name).c_str(),

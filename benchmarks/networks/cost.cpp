@@ -113,8 +113,8 @@ void inference(const char* network, const std::vector<Index>& batches, const std
     measure_and_print(network, "inference", points, rounds);
 }
 
-/// One Trainer, since its plan is the same for every batch. The rate is zero, so that no random label leads anywhere; the
-/// step computes all the same.
+/// One Trainer, since its plan is the same for every batch. The rate is zero, so that no random label leads anywhere;
+/// the step computes all the same.
 template <class Net>
 void training(const char* network, const std::vector<Index>& batches, int rounds) {
     resnet::Model<Net> model{resnet::Seed{1}};

@@ -1,9 +1,10 @@
 // The memory that training takes: how far the resident set grows from before the model exists to the peak of five steps
 // with Adam, and what the library says that it holds. One line of JSON, in bytes.
-// Usage: memory tutorial|cifar-resnet18|imagenet-resnet18 BATCH THREADS. `memory` without a suffix compares with PyTorch.
+// Usage: memory tutorial|cifar-resnet18|imagenet-resnet18 BATCH THREADS. `memory` without a suffix compares with
+// PyTorch.
 //
-// The peak is the kernel's own (VmHWM, set back to the present size by /proc/self/clear_refs), not the largest of samples:
-// it misses no short-lived copy, and asks for no thread beside the ones that are measured.
+// The peak is the kernel's own (VmHWM, set back to the present size by /proc/self/clear_refs), not the largest of
+// samples: it misses no short-lived copy, and asks for no thread beside the ones that are measured.
 #include <cstdio>
 #include <exception>
 #include <fstream>

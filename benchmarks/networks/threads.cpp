@@ -1,5 +1,6 @@
-// What a second thread brings: each network and batch with one and with two threads in turn, the median of the ratios of neighbours.
-// A ratio above 1 is a gain; two threads must never cost more than 5 %, on the smallest work too. Usage: threads [rounds]
+// What a second thread brings: each network and batch with one and with two threads in turn, the median of the ratios
+// of neighbours. A ratio above 1 is a gain; two threads must never cost more than 5 %, on the smallest work too. Usage:
+// threads [rounds]
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

@@ -10,8 +10,8 @@
 #include <stdexcept>
 #include <system_error>
 
-/// Holds a folder for this process, as long as it lives; a killed process holds nothing. The lock is on the folder itself,
-/// so nothing is left in it. Some network file systems can't lock folders: there it holds nothing.
+/// Holds a folder for this process, as long as it lives; a killed process holds nothing. The lock is on the folder
+/// itself, so nothing is left in it. Some network file systems can't lock folders: there it holds nothing.
 class FolderLock {
 public:
     /// std::runtime_error where another process holds it, std::system_error where it can't be opened.

@@ -73,8 +73,8 @@ public:
         remove_leftovers(folder);
     }
 
-    /// Where the run goes on, or begins; then it is kept at once, so that a folder that can't be written is known before
-    /// the first epoch.
+    /// Where the run goes on, or begins; then it is kept at once, so that a folder that can't be written is known
+    /// before the first epoch.
     template <class Net>
     Reached begin(resnet::Trainer<Net>& trainer, resnet::MovingAverage<Net>* average) const {
         if (!options_.resume) {

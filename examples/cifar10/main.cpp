@@ -35,8 +35,9 @@
 
 using resnet::Index;
 
-/// Goes through the training images that the epoch has left, in an order that follows from seed and epoch; less far where
-/// a signal comes. `learning_rate` and `after` are called with the step's number, which counts from the run's begin.
+/// Goes through the training images that the epoch has left, in an order that follows from seed and epoch; less far
+/// where a signal comes. `learning_rate` and `after` are called with the step's number, which counts from the run's
+/// begin.
 template <class Net>
 void train(resnet::Trainer<Net>& trainer, const resnet::Loader& loader, const auto& learning_rate, const auto& after,
            Reached& reached, Progress progress) {

@@ -1,5 +1,5 @@
-// metrics.csv: a line for each epoch of the run. Lines that begin with `#` hold the settings, in the file itself so that a
-// copy of it still says what it is of; pandas.read_csv(path, comment="#"), R and gnuplot pass over them.
+// metrics.csv: a line for each epoch of the run. Lines that begin with `#` hold the settings, in the file itself so
+// that a copy of it still says what it is of; pandas.read_csv(path, comment="#"), R and gnuplot pass over them.
 #pragma once
 
 #include <array>

@@ -168,7 +168,8 @@ inline const std::string& note(const std::map<std::string, std::string>& notes, 
 }
 
 /// Options that the command line leaves open become what a checkpoint's run began with. One that contradicts it is an
-/// error; but for the number of epochs, which a run that goes on may have more of, unless its learning rate follows them.
+/// error; but for the number of epochs, which a run that goes on may have more of, unless its learning rate follows
+/// them.
 inline void take_over(CLI::App& app, Options& options, const std::map<std::string, std::string>& notes,
                       const std::string& checkpoint) {
     const auto set = [&app](const std::string& name, const std::string& value) {

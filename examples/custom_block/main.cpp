@@ -1,4 +1,4 @@
-// A network of one's own: a block that no header knows, with no backward to write. It learns to tell four kinds of stripes apart.
+// A network of one's own: a block that no header knows, with no backward to write. It tells four kinds of stripes apart.
 #include <cstdio>
 #include <vector>
 

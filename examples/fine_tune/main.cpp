@@ -1,4 +1,4 @@
-// Goes on from weights of ten classes to a question of two: vehicle or animal? Usage: fine_tune WEIGHTS FOLDER-WITH-CIFAR-10
+// From weights of ten classes to a question of two: vehicle or animal? Usage: fine_tune WEIGHTS FOLDER-WITH-CIFAR-10
 // Weights of the tutorial's network, such as best.safetensors of: examples/cifar10/run --out runs/first
 #include <cstdio>
 #include <exception>

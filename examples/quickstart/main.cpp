@@ -1,4 +1,4 @@
-// Trains the tutorial's ResNet18 for an epoch, tests it, and classifies one image. Usage: quickstart FOLDER-WITH-CIFAR-10
+// Trains the tutorial's ResNet18 for an epoch, tests it, classifies one image. Usage: quickstart FOLDER-WITH-CIFAR-10
 #include <cstdio>
 #include <exception>
 

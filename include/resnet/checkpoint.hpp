@@ -27,9 +27,9 @@
 
 namespace resnet::inline v0 {
 
-/// How far a run has come. Random numbers are functions of (seed, purpose, epoch, position), so this is the random state
-/// as well: `loader.epoch(epoch, batch)` delivers what comes next. So is the place in a schedule, which is a function of
-/// the step: epoch * loader.batches() + batch.
+/// How far a run has come. Random numbers are functions of (seed, purpose, epoch, position), so this is the random
+/// state as well: `loader.epoch(epoch, batch)` delivers what comes next. So is the place in a schedule, which is a
+/// function of the step: epoch * loader.batches() + batch.
 struct RunPosition {
     Seed seed{};              // of the loader; its other options are the program's, as data and schedule are
     std::uint32_t epoch = 0;  // the one that is under way
@@ -41,17 +41,17 @@ struct RunPosition {
 struct Resumed {
     RunPosition position;
     /// What the library knows of that the bits depend on and that is not as it was: "instruction set avx512, now avx2".
-    /// Where it is empty, and the loader is one of the same data, seed and options, the run ends with the same bits as if
-    /// it had not stopped, whatever the number of threads.
+    /// Where it is empty, and the loader is one of the same data, seed and options, the run ends with the same bits as
+    /// if it had not stopped, whatever the number of threads.
     std::vector<std::string> differences;
 };
 
-/// Writes a checkpoint, atomically and durably: killed at any moment, the old file or the new one is there, whole. It is
-/// a safetensors file: the model's tensors with PyTorch's names, which `load(model, path)` takes out of it as well; the
-/// optimizer's as `optimizer/first/<parameter>` and `optimizer/second/<parameter>`; those of a moving average, if there
-/// is one, as `average/<name>`; everything else in the metadata, exactly. Equal states give equal bytes.
-/// FileError where it can't be written: then the old file is as it was. Error between a forward and its apply, and for a
-/// batch below 0.
+/// Writes a checkpoint, atomically and durably: killed at any moment, the old file or the new one is there, whole. It
+/// is a safetensors file: the model's tensors with PyTorch's names, which `load(model, path)` takes out of it as well;
+/// the optimizer's as `optimizer/first/<parameter>` and `optimizer/second/<parameter>`; those of a moving average, if
+/// there is one, as `average/<name>`; everything else in the metadata, exactly. Equal states give equal bytes.
+/// FileError where it can't be written: then the old file is as it was. Error between a forward and its apply, and for
+/// a batch below 0.
 ///
 ///     for (const auto& batch : loader.epoch(epoch)) {
 ///         trainer.step(batch.images, batch.labels);
@@ -64,8 +64,8 @@ void save_checkpoint(const std::filesystem::path& path, const Trainer<Net, Scala
 /// Sets the trainer and its model to what they were: weights, statistics, normalisation, frozen parameters, optimizer
 /// with its settings and steps. The trainer's own options stay; where they differ, `differences` says so.
 /// FileError or FormatError, as TensorFile; FormatError where it is no checkpoint, or from a newer version; FormatError
-/// that lists all that is missing, unexpected or different where it is of another network or optimizer, or has an average
-/// where none is given or none where one is. Whatever it throws, trainer, model and average are as they were.
+/// that lists all that is missing, unexpected or different where it is of another network or optimizer, or has an
+/// average where none is given or none where one is. Whatever it throws, trainer, model and average are as they were.
 ///
 ///     const auto [position, differences] = load_checkpoint(path, trainer);
 ///     for (const auto& batch : loader.epoch(position.epoch, position.batch)) ...
@@ -73,7 +73,8 @@ template <class Net, class Scalar>
 Resumed load_checkpoint(const std::filesystem::path& path, Trainer<Net, Scalar>& trainer,
                         MovingAverage<Net, Scalar>* average = nullptr);
 
-/// How far the run of a checkpoint has come, for who does not know yet what network it is of. Throws as load_checkpoint.
+/// How far the run of a checkpoint has come, for who does not know yet what network it is of. Throws as
+/// load_checkpoint.
 RunPosition read_position(const std::filesystem::path& path);
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -20,8 +20,8 @@ struct ClassifierOptions {
     Index batch = 128;  // at least 1
     /// The images' extent; {0, 0}: the network's usual one.
     Extent image{};
-    /// Logits are the mean over each image and its mirror image: often more accurate, for twice the time. Embeddings are
-    /// the image's alone.
+    /// Logits are the mean over each image and its mirror image: often more accurate, for twice the time. Embeddings
+    /// are the image's alone.
     bool mirrored = false;
     PlanOptions plan{};
 };
@@ -132,8 +132,8 @@ public:
     /// only another refresh may follow.
     void refresh(const Model<Net, Scalar>& model) { engine_->refresh(model.weights(), model.normalization()); }
 
-    /// One call with a look at its parts: observe(step of the plan) after each. A large batch passes more than once, and
-    /// so do mirrored images.
+    /// One call with a look at its parts: observe(step of the plan) after each. A large batch passes more than once,
+    /// and so do mirrored images.
     void profile(const ImageView& images, const auto& observe) const {
         lease<Logits<Scalar>>(images, logits_, observe);
     }

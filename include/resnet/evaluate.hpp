@@ -31,8 +31,8 @@ struct Evaluation {
     void add(const Logits<Scalar>& logits, std::span<const int> labels);
 };
 
-/// Classifies all images, `batch` at a time. Error where there are no images, not one label an image, or a label is not a
-/// class.
+/// Classifies all images, `batch` at a time. Error where there are no images, not one label an image, or a label is not
+/// a class.
 template <class Net, class Scalar>
 Evaluation evaluate(const Classifier<Net, Scalar>& classify, const ImageView& images, std::span<const int> labels,
                     Index batch = 128) {

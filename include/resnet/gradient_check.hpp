@@ -34,9 +34,9 @@ struct GradientCheck {
     Index kinks = 0;    // elements that were left out, since the loss has a kink there
 };
 
-/// Moves parameters of a copy of `model` by +-step and compares the change of the loss, in training mode, with the gradient.
-/// Frozen parameters are left out. In double, a right backward stays below 1e-6; a relu at 0 and ties of a max pool are
-/// kinks, where differences mean nothing: draw other images if there are many.
+/// Moves parameters of a copy of `model` by +-step and compares the change of the loss, in training mode, with the
+/// gradient. Frozen parameters are left out. In double, a right backward stays below 1e-6; a relu at 0 and ties of a
+/// max pool are kinks, where differences mean nothing: draw other images if there are many.
 template <class Net>
 GradientCheck check_gradients(const Model<Net, double>& model, const ImageView& images, const Targets& targets,
                               const GradientCheckOptions& options = {}) {

@@ -173,7 +173,8 @@ inline void check_image_extent(Extent extent, const std::string& name) {
 /// (github.com/nothings/stb/issues/1289), and decodes as many scans of a progressive file as there are, each of which
 /// costs time for the whole image. This walks as stb_image does, to the next FF with a code and over the segment that
 /// it begins, and so it meets all that will be read. FormatError where a table or the number of scans is too large, and
-/// where four components have no Adobe segment that says whether they are CMYK or YCCK: stb_image would drop the fourth.
+/// where four components have no Adobe segment that says whether they are CMYK or YCCK: stb_image would drop the
+/// fourth.
 inline void check_jpeg(std::span<const std::byte> bytes, const std::string& name) {
     const auto at = [bytes](std::size_t i) { return i < bytes.size() ? std::to_integer<std::size_t>(bytes[i]) : 0; };
     constexpr std::size_t first_frame = 0xC0, last_frame = 0xC2, adobe = 0xEE;  // frames that stb_image knows

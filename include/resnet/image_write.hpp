@@ -1,5 +1,5 @@
-// Pictures as PNG files, for reports. One source file of the program defines RESNET_IMAGE_IMPLEMENTATION before it includes
-// this header: there the encoder, stb_image_write, is compiled (as static functions).
+// Pictures as PNG files, for reports. One source file of the program defines RESNET_IMAGE_IMPLEMENTATION before it
+// includes this header: there the encoder, stb_image_write, is compiled (as static functions).
 #pragma once
 
 #include <cstddef>

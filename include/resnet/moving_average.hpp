@@ -11,15 +11,15 @@
 
 namespace resnet::inline v0 {
 
-/// average = decay average + (1 - decay) model, of weights and batch-norm statistics, after each step that it is told of.
-/// PyTorch: torch.optim.swa_utils.AveragedModel with get_ema_multi_avg_fn(decay) and use_buffers=True.
+/// average = decay average + (1 - decay) model, of weights and batch-norm statistics, after each step that it is told
+/// of. PyTorch: torch.optim.swa_utils.AveragedModel with get_ema_multi_avg_fn(decay) and use_buffers=True.
 ///
 ///     resnet::MovingAverage average{model, 0.999f};
 ///     for (...) { trainer.step(batch.images, batch.labels); average.update(model); }
 ///     const resnet::Classifier classify{average.model()};
 ///
-/// Lookahead (Zhang et al. 2019, "Lookahead optimizer: k steps forward, 1 step back") is the same average, given back to the
-/// model every few steps:
+/// Lookahead (Zhang et al. 2019, "Lookahead optimizer: k steps forward, 1 step back") is the same average, given back
+/// to the model every few steps:
 ///
 ///     if (++steps % 5 == 0) { average.update(model, decay); model = average.model(); }
 template <class Net, class Scalar = float>

@@ -18,8 +18,8 @@ struct StepResult {
     std::span<const Scalar> logits;  // [N][classes], valid until the next call of the trainer
 };
 
-/// Trains `model`, which must outlive the trainer. Batches may have any size; the last of an epoch may be smaller. Images
-/// may have any extent that the network takes, too; the plan is made anew where it changes.
+/// Trains `model`, which must outlive the trainer. Batches may have any size; the last of an epoch may be smaller.
+/// Images may have any extent that the network takes, too; the plan is made anew where it changes.
 ///
 ///     resnet::Trainer trainer{model, resnet::Adam{.learning_rate = 1e-3f}};
 ///     const auto step = trainer.step(batch.images, batch.labels);
@@ -54,7 +54,8 @@ public:
 
     /// Of the last forward, [N][classes].
     std::span<const Scalar> logits() { return engine_->logits(); }
-    /// A copy of a parameter's gradient, in PyTorch's order of elements; zeros for a frozen one. Error for another name.
+    /// A copy of a parameter's gradient, in PyTorch's order of elements; zeros for a frozen one. Error for another
+    /// name.
     std::vector<Scalar> gradient(std::string_view name) const {
         const StateEntry& entry = model_->weights().entry(name);
         if (entry.kind != StateEntry::Kind::parameter) throw Error("gradient", "the name of a parameter", name);

@@ -1,5 +1,5 @@
-// Filters that make an image's patches white: of equal variance, without correlation. As a network's first layer they need no
-// training (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", section 3.2).
+// Filters that make an image's patches white: of equal variance, without correlation. As a network's first layer they
+// need no training (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", section 3.2).
 #pragma once
 
 #include <cmath>
@@ -21,9 +21,10 @@ struct WhiteningOptions {
     double epsilon = 5e-4;  // added to each variance: directions in which patches hardly differ are not blown up
 };
 
-/// PyTorch's weight of a convolution with 2 * 3 * kernel^2 output channels, [channels][3][kernel][kernel]: the principal
-/// directions of the images' patches over the square root of their variance, the largest first, then their negatives, so that
-/// relu loses nothing. Bytes are normalised as a model does it. Error where there are no images or one is smaller than a patch.
+/// PyTorch's weight of a convolution with 2 * 3 * kernel^2 output channels, [channels][3][kernel][kernel]: the
+/// principal directions of the images' patches over the square root of their variance, the largest first, then their
+/// negatives, so that relu loses nothing. Bytes are normalised as a model does it. Error where there are no images or
+/// one is smaller than a patch.
 ///
 ///     model.set_parameter("whiten.weight", whitening_filters(images, model.normalization()));
 ///     model.freeze("whiten.weight");

@@ -1,4 +1,5 @@
-// A program of its own, since it stands in for malloc and its kin: nothing is allocated after the first batch of a size.
+// A program of its own, since it stands in for malloc and its kin: nothing is allocated after the first batch of a
+// size.
 #include "malloc.hpp"
 
 #include <array>

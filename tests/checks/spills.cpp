@@ -1,4 +1,5 @@
-// The inner loops that spills.py looks at: the widest tile of each instruction set, and twins with more sums than it has registers.
+// The inner loops that spills.py looks at: the widest tile of each instruction set, and twins with more sums than it
+// has registers.
 #include <resnet/kernels/kernels.hpp>
 
 #define TILES(ISA, ROWS, VECTORS)                                                              \

@@ -89,7 +89,8 @@ TEST_CASE(
 }
 
 TEST_CASE("for_each_chunk: a chunk that waits does not take up foreign work of its thread's arena") {
-    // Many outer tasks call it at once: if a waiting thread took another outer task, the slot's scratch would be shared.
+    // Many outer tasks call it at once: if a waiting thread took another outer task, the slot's scratch would be
+    // shared.
     with_threads(4, [] {
         std::atomic<int> wrong{0};
         tbb::parallel_for(0, 16, [&](int) {

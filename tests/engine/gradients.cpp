@@ -17,8 +17,8 @@ namespace {
 
 constexpr Extent map{7, 6};
 
-/// A layer between a stem and a linear layer that sees every position, so that gradients of its input and its output are
-/// general. F is the size of its flattened output.
+/// A layer between a stem and a linear layer that sees every position, so that gradients of its input and its output
+/// are general. F is the size of its flattened output.
 template <class Layer, int F, int C = 6>
 struct Around {
     static constexpr Extent image = map;

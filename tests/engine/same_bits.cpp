@@ -20,8 +20,8 @@ using namespace resnet;
 
 namespace {
 
-/// The threads that worked. In the first batch each waits until as many others have come as are expected, so that no thread is done with
-/// everything before the others are awake.
+/// The threads that worked. In the first batch each waits until as many others have come as are expected, so that no
+/// thread is done with everything before the others are awake.
 class RollCall {
 public:
     void expect(std::size_t threads) {

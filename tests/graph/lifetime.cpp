@@ -25,8 +25,8 @@ Program program_of(Mode mode, Extent image = {8, 8}) {
     return mode == Mode::training ? differentiate(graph, std::move(program)) : program;
 }
 
-/// The largest number of elements that are alive at once, by looking at every step. In the step in which one tensor takes
-/// over another's memory the two are one.
+/// The largest number of elements that are alive at once, by looking at every step. In the step in which one tensor
+/// takes over another's memory the two are one.
 Index counted_peak(const Program& program) {
     const auto lives = lifetimes(program);
     Index peak = 0;

@@ -32,8 +32,8 @@ struct Plain {
     RESNET_MEMBERS(conv, norm, fc)
 };
 
-/// Sums of features, some of which come out of a pool and some out of a linear layer; what nobody reads; and batch norms
-/// that can't be folded.
+/// Sums of features, some of which come out of a pool and some out of a linear layer; what nobody reads; and batch
+/// norms that can't be folded.
 struct Features4 {
     static constexpr Extent image{4, 4};
     BatchNorm2d<3> first;

@@ -22,8 +22,8 @@ struct Case {
     int images, block;
 };
 
-/// Every kernel, stride and padding meets every channel count, batch and block; odd maps, also such as are smaller than the
-/// kernel or all border.
+/// Every kernel, stride and padding meets every channel count, batch and block; odd maps, also such as are smaller than
+/// the kernel or all border.
 std::vector<Case> sweep() {
     constexpr std::array kernels{1, 2, 3, 5, 7, 9};
     constexpr std::array channels{1, 3, 5, 6, 10, 16, 40, 64, 96, 130};
@@ -109,9 +109,9 @@ void check_exact(const Case& c, const SevenLoops& loops, const PlanOptions& plan
     CHECK(inference.stray_writes() == 0);
 }
 
-/// The largest error in units of (terms of a sum) x epsilon x (largest product). A tile's transforms add and subtract tens
-/// of numbers of several times the size: the largest errors that were seen are 2.6 units for maps of one 5x5 tile, whose
-/// points lie furthest apart, and 1.1 for the others.
+/// The largest error in units of (terms of a sum) x epsilon x (largest product). A tile's transforms add and subtract
+/// tens of numbers of several times the size: the largest errors that were seen are 2.6 units for maps of one 5x5 tile,
+/// whose points lie furthest apart, and 1.1 for the others.
 constexpr double bar_of(const ConvolutionShape& shape) { return shape.output == Extent{5, 5} ? 4 : 2; }
 template <class Scalar>
 double error_units(const std::vector<Scalar>& found, const std::vector<int>& expected, Index terms) {

@@ -22,7 +22,8 @@ Buffer<Scalar> noise(Index size) {
     return values;
 }
 
-/// One convolution of `images` in two bands of runs, from noise; the output before is a residual that it takes the place of.
+/// One convolution of `images` in two bands of runs, from noise; the output before is a residual that it takes the
+/// place of.
 template <class Scalar>
 Buffer<Scalar> outputs(const Kernels<Scalar>& kernels, void (*kernel)(const ConvolutionJob<Scalar>&) noexcept,
                        const ConvolutionShape& shape, int images, bool epilogue) {

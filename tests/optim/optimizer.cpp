@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::size_t count = 48;  // a parameter's range: a multiple of 16
 
-/// One parameter of PyTorch's optimizers, spelled out: torch/optim/{adam,adamw,sgd}.py, version 2, the single-tensor forms.
+/// One parameter of PyTorch's optimizers, spelled out: torch/optim/{adam,adamw,sgd}.py, version 2, the single-tensor
+/// forms.
 struct Plain {
     double parameter = 0, first = 0, second = 0;
     int steps = 0;

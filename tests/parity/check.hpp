@@ -1,5 +1,6 @@
-// Runs a network on a fixture's weights and images, and compares everything that PyTorch recorded: logits of inference and
-// training, loss, every gradient, the running statistics after a step, the weights after three steps of each optimizer.
+// Runs a network on a fixture's weights and images, and compares everything that PyTorch recorded: logits of inference
+// and training, loss, every gradient, the running statistics after a step, the weights after three steps of each
+// optimizer.
 #pragma once
 
 #include "fixture.hpp"

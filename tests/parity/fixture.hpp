@@ -1,5 +1,5 @@
-// A parity fixture: what PyTorch computed in float64, and the formulas that give the library the same weights, images and
-// labels. make_fixtures.py writes the files and says why they hold digests instead of tensors.
+// A parity fixture: what PyTorch computed in float64, and the formulas that give the library the same weights, images
+// and labels. make_fixtures.py writes the files and says why they hold digests instead of tensors.
 #pragma once
 
 #include <algorithm>
@@ -85,8 +85,9 @@ Digest digest(std::span<const Scalar> values) {
     return result;
 }
 
-/// The largest error of `got` that its digest shows, in units of the tensor's values: an entry's error as it is; of the norm
-/// and of the projections the error per square root of the count, which estimates the root mean square of all entries' errors.
+/// The largest error of `got` that its digest shows, in units of the tensor's values: an entry's error as it is; of the
+/// norm and of the projections the error per square root of the count, which estimates the root mean square of all
+/// entries' errors.
 inline double difference(const Digest& got, const Digest& want, Index count) {
     const double root = std::sqrt(static_cast<double>(count));
     double worst = 0;

@@ -7,8 +7,8 @@ namespace {
 
 using namespace resnet;
 
-/// `Around` of make_fixtures.py: one node between a stem and a linear layer that sees every position, so that the gradients
-/// of the node's input and output are general. F is the size of the node's flattened output.
+/// `Around` of make_fixtures.py: one node between a stem and a linear layer that sees every position, so that the
+/// gradients of the node's input and output are general. F is the size of the node's flattened output.
 template <class Layer, int F>
 struct Around {
     static constexpr Extent image{11, 9};

@@ -1,5 +1,5 @@
-// ResNet50's body is traced, fused and differentiated within the compilers' default limits for constant expressions: the
-// largest network that the parts of blocks.hpp are meant for, written as a user would.
+// ResNet50's body is traced, fused and differentiated within the compilers' default limits for constant expressions:
+// the largest network that the parts of blocks.hpp are meant for, written as a user would.
 #include <resnet/blocks.hpp>
 #include <resnet/graph/cost.hpp>
 
@@ -36,7 +36,8 @@ static_assert(live_macs<ResNet50>(ResNet50::image) == 3'948'251'904);
 // 53 convolutions, the linear layer, two pools and the input; folded, a residual sum is part of a convolution, too.
 static_assert(fuse(trace<ResNet50>(ResNet50::image), Mode::inference).steps.size() == 53 + 1 + 2 + 1);
 
-// Training: a pointwise step for each of 49 (batch norm + relu or sum + relu), and backward at most two steps for a forward one.
+// Training: a pointwise step for each of 49 (batch norm + relu or sum + relu), and backward at most two steps for a
+// forward one.
 static_assert([] {
     const Graph graph = trace<ResNet50>(ResNet50::image);
     const Program forward = fuse(graph, Mode::training);

@@ -1,5 +1,5 @@
-// Include this in tests that train or classify: the engine and its kernels are compiled once, also those for double, not
-// in every test.
+// Include this in tests that train or classify: the engine and its kernels are compiled once, also those for double,
+// not in every test.
 #pragma once
 
 #include <resnet/classifier.hpp>

@@ -1,5 +1,5 @@
-// A convolution as its definition has it, forward and both gradients, on small integers: every sum is exact in any order, so
-// a kernel has to give the same bits.
+// A convolution as its definition has it, forward and both gradients, on small integers: every sum is exact in any
+// order, so a kernel has to give the same bits.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
-// The engine and the loader on several threads, for ThreadSanitizer: training from a loader, calls of one classifier from
-// many threads, loaders side by side. Prints a checksum of all bits, which is the same on oneTBB's threads.
-// With -DRESNET_PLANTED_RACE there is a race in it, which ThreadSanitizer has to find: so it sees what the threads of
+// The engine and the loader on several threads, for ThreadSanitizer: training from a loader, calls of one classifier
+// from many threads, loaders side by side. Prints a checksum of all bits, which is the same on oneTBB's threads. With
+// -DRESNET_PLANTED_RACE there is a race in it, which ThreadSanitizer has to find: so it sees what the threads of
 // for_each_chunk do.
 #include <array>
 #include <chrono>
@@ -33,7 +33,8 @@ Dataset data() {
     return {Net::image, std::move(pixels), tests::labels(images, Net::classes), {"a", "b", "c", "d", "e"}};
 }
 
-/// Two epochs, each half gone through and gone on with, as a resumed run does; the loader's thread draws as it prepares.
+/// Two epochs, each half gone through and gone on with, as a resumed run does; the loader's thread draws as it
+/// prepares.
 void train(Model<Net>& model, const Dataset& dataset) {
     const Transform brighten = [](MutableImage image, const Sample& sample) {
         for (std::uint8_t& value : image.row(0)) value = static_cast<std::uint8_t>(value + sample.below(9, 0));

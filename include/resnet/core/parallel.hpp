@@ -103,8 +103,8 @@ inline void run_chunks(Index count, int workers, Turn turn, const ChunkFunction&
         share.next.store(share.first, std::memory_order_relaxed);
         share.last = count * (slot + 1) / workers;
     }
-    // Where a helper can't be had, for want of memory, the rest is done without: a chunk that was not begun is still there
-    // to be taken, and none is begun that is not ended.
+    // Where a helper can't be had, for want of memory, the rest is done without: a chunk that was not begun is still
+    // there to be taken, and none is begun that is not ended.
 #if defined(RESNET_STD_THREADS)
     std::array<std::jthread, max_workers> threads;
     try {
@@ -134,8 +134,8 @@ inline void run_chunks(Index count, int workers, Turn turn, const ChunkFunction&
 /// Calls f(chunk, slot) for chunk = 0 ... count - 1, each once, on up to `workers` threads of the caller's arena, and
 /// returns when all are done. It throws nothing: where memory is short it goes on with fewer threads. Two calls at the
 /// same time have different slots (0 ... workers - 1): scratch memory goes by slot. A slot begins with the same chunks
-/// in every call, so what a core has in its caches is there again; backwards, each slot begins at the end of them. f must
-/// not throw and must not call for_each_chunk.
+/// in every call, so what a core has in its caches is there again; backwards, each slot begins at the end of them. f
+/// must not throw and must not call for_each_chunk.
 template <class F>
 void for_each_chunk(Index count, int workers, const F& f, Turn turn = Turn::forwards) {
     const auto call = [](const void* function, Index chunk, int slot) {

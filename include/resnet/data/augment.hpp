@@ -64,8 +64,8 @@ struct JitterOptions {
     double brightness = 0.4, contrast = 0.4, saturation = 0.4;  // factors of 1 - x ... 1 + x
 };
 
-/// Brightness, contrast and saturation times random factors, in this order. PyTorch: ColorJitter, which draws the order,
-/// too. Error where a strength is not in 0 ... 1.
+/// Brightness, contrast and saturation times random factors, in this order. PyTorch: ColorJitter, which draws the
+/// order, too. Error where a strength is not in 0 ... 1.
 Transform colour_jitter(const JitterOptions& options = {});
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -44,8 +44,8 @@ struct ImageFolder {
 };
 
 /// Reads all photos below the folders in `folder`, on all workers of the caller's arena; the result does not depend on
-/// their number. Each is resized to cover the extent and cropped to its middle. Files of other names than .png, .jpg and
-/// .jpeg, and files in `folder` itself, are passed over.
+/// their number. Each is resized to cover the extent and cropped to its middle. Files of other names than .png, .jpg
+/// and .jpeg, and files in `folder` itself, are passed over.
 /// FileError where a folder can't be read, there is no class, or a class has no photo (or none that can be read);
 /// Error where the extent is empty; where broken files are refused, read_image's errors.
 ImageFolder load_image_folder(const std::filesystem::path& folder, const ImageFolderOptions& options = {});
@@ -57,8 +57,8 @@ bool is_photo(const std::filesystem::path& file);
 /// holds is left out and unreadable(folder, the system's reason) is called.
 std::vector<std::filesystem::path> photos_below(const std::filesystem::path& folder, const auto& unreadable);
 
-/// The image at the size at which it just covers the extent, proportions kept, cropped to its middle. torchvision, for a
-/// square: Resize(side), CenterCrop(side).
+/// The image at the size at which it just covers the extent, proportions kept, cropped to its middle. torchvision, for
+/// a square: Resize(side), CenterCrop(side).
 Image cover(const Image& image, Extent extent);
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -32,7 +32,8 @@ inline ConvolutionChunks convolution_chunks(const Plan& plan, const PlannedStep&
     ConvolutionChunks chunks{.blocks = divide_up(images, plan.block())};
     const Index wanted = std::clamp<Index>(convolution_work(step.shape, images) / least_work_a_chunk, 1, wanted_chunks);
     if (chunks.blocks >= wanted) return chunks;
-    // Panels first: each worker then reads its own part of the weights. Then bands of rows, each of which reads all of them.
+    // Panels first: each worker then reads its own part of the weights. Then bands of rows, each of which reads all of
+    // them.
     chunks.panel_groups = std::min<Index>(panels, divide_up(wanted, chunks.blocks));
     const Index wanted_bands = std::min(wanted, convolution_macs_work(step.shape, images) / least_work_a_chunk);
     chunks.bands = std::clamp<Index>(divide_up(wanted_bands, chunks.blocks * chunks.panel_groups), 1,
@@ -53,8 +54,8 @@ inline RowChunks row_chunks(Index rows, int channels) {
     return {rows, std::max(divide_up(elements, channels), divide_up(rows, 2 * wanted_chunks))};
 }
 
-/// The gradient of a convolution's weights: parts of the batch, and of all taps at once bands of its runs (each with a copy of
-/// the weights, summed in a fixed tree) x taps x groups of input channels (apart, no sum).
+/// The gradient of a convolution's weights: parts of the batch, and of all taps at once bands of its runs (each with a
+/// copy of the weights, summed in a fixed tree) x taps x groups of input channels (apart, no sum).
 struct WeightGradientChunks {
     Index parts = 1, blocks_a_part = 1, bands = 1, taps = 1, in_groups = 1;
     Index copies() const { return parts * bands; }
@@ -100,9 +101,10 @@ struct WinogradSizes {
                               (form.one_tile && kind == StepKind::convolution_grad_weight)} {}
 
     Index weights() const { return Index{form.all_products()} * in * out; }
-    /// Rows (tile, image) that go together, or those of one tile where a block has more images than that. A product's are few:
-    /// the transforms stay in the second-level cache beside the weights of 64 channels (layer1 of CifarResNet18, 128 images: 9.4 ms
-    /// a convolution with 48 rows, 8.6 with 24). Those of a weight gradient, its depth, fill a second-level cache of 1 MiB.
+    /// Rows (tile, image) that go together, or those of one tile where a block has more images than that. A product's
+    /// are few: the transforms stay in the second-level cache beside the weights of 64 channels (layer1 of
+    /// CifarResNet18, 128 images: 9.4 ms a convolution with 48 rows, 8.6 with 24). Those of a weight gradient, its
+    /// depth, fill a second-level cache of 1 MiB.
     Index group_rows() const {
         if (kind != StepKind::convolution_grad_weight) return 24;
         return std::max<Index>(8, (Index{1} << 17) / (form.all_products() * (in + out) / 2) / 8 * 8);

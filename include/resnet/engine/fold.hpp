@@ -12,7 +12,8 @@ namespace resnet::inline v0 {
 
 /// Weights, in the master order [tap][In][Out], and bias, [Out], of factor * norm(layer(x)); `norm` is the index of the
 /// batch-norm layer, -1 for none:
-/// s = factor * gamma / sqrt(running variance + epsilon); weight' = s weight; bias' = s (bias - running mean) + factor * beta.
+/// s = factor * gamma / sqrt(running variance + epsilon); weight' = s weight; bias' = s (bias - running mean) + factor
+/// * beta.
 template <class Scalar>
 std::vector<Scalar> folded_convolution(const Weights<Scalar>& weights, int layer, int norm, float factor,
                                        Scalar* bias) {

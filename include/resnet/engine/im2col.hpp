@@ -99,8 +99,8 @@ void convolution_im2col_forward(const Run<Scalar>& run, const ConvolutionShape& 
             for (Index o = 0; o < out; ++o)
                 to[r * out + o] = (bias != nullptr ? bias[o] : Scalar{0}) +
                                   (residual != nullptr ? residual[(first + r) * out + o] : Scalar{0});
-        // Eigen sums a last, smaller group of rows in another order. Such a group is computed as part of a whole one, so
-        // that an image's results do not depend on its place in the batch.
+        // Eigen sums a last, smaller group of rows in another order. Such a group is computed as part of a whole one,
+        // so that an image's results do not depend on its place in the batch.
         const Index rest = (last - first) % im2col_group, whole = last - first - rest;
         if (whole > 0)
             detail::add_product<false, false>(whole, out, depth, scratch.columns, depth, weight, out, to, out,

@@ -59,8 +59,8 @@ void average_rows(const Run<Scalar>& run, int tensor, Scalar* rows) {
 
 }  // namespace detail
 
-/// How many images of a large batch go through the network together: whole blocks whose activations fit in the last-level
-/// cache beside the weights, but enough of them to share.
+/// How many images of a large batch go through the network together: whole blocks whose activations fit in the
+/// last-level cache beside the weights, but enough of them to share.
 template <class Scalar = float>
 Index images_a_part(const Plan& plan) {
     constexpr Index cache = Index{16} << 20;

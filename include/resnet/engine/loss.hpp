@@ -11,7 +11,8 @@
 
 namespace resnet::inline v0 {
 
-/// What a batch should be: the index of a class for each image, or weight * label + (1 - weight) * second label (mixup, cutmix). A view.
+/// What a batch should be: the index of a class for each image, or weight * label + (1 - weight) * second label (mixup,
+/// cutmix). A view.
 struct Targets {
     std::span<const int> labels;
     std::span<const int> second_labels{};  // empty, or as many as labels
@@ -36,7 +37,8 @@ inline void check_targets(const Targets& targets, Index images, int classes) {
                     detail::text(targets.second_labels.size(), " and ", targets.weights.size()));
     for (std::size_t i = 0; i < targets.weights.size(); ++i)
         if (!(targets.weights[i] >= 0 && targets.weights[i] <= 1))
-            throw Error("targets", "weights of 0 ... 1", detail::text(std::to_string(targets.weights[i]), " for image ", i));
+            throw Error("targets", "weights of 0 ... 1",
+                        detail::text(std::to_string(targets.weights[i]), " for image ", i));
     for (const auto& labels : {targets.labels, targets.second_labels})
         for (std::size_t i = 0; i < labels.size(); ++i)
             if (labels[i] < 0 || labels[i] >= classes)

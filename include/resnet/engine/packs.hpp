@@ -146,8 +146,8 @@ public:
         return workers_for(plan.pack_elements(), workers) * detail::winograd_pack_scratch;
     }
 
-    /// Training: the pack of one step, forward or grad_input, from the master weights; it takes the place of the others'.
-    /// Nothing for a step that has none.
+    /// Training: the pack of one step, forward or grad_input, from the master weights; it takes the place of the
+    /// others'. Nothing for a step that has none.
     void pack(int step, const Weights<Scalar>& weights) {
         if (plan_[step].pack < 0) return;
         const int layer = resnet::at(plan_.program().steps, step).layer;

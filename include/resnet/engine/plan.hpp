@@ -77,7 +77,8 @@ private:
     Index arena_ = 0, packs_ = 0;
 };
 
-/// Copies of large weights, for parts of a batch, would take longer to sum than to read the activations again for each tap.
+/// Copies of large weights, for parts of a batch, would take longer to sum than to read the activations again for each
+/// tap.
 constexpr bool has_large_weights(const ConvolutionShape& shape) { return shape.weights() >= Index{1} << 17; }
 
 namespace detail {
@@ -148,8 +149,9 @@ inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panel
 }
 
 inline void Plan::plan_weight_gradient(PlannedStep& planned) {
-    // Input channels of which a tap's fill half a tile at most. All taps at once take, of the time tap by tap (7x7, stride 2,
-    // 64x64 to 64 channels, one core of a Zen 5): of 3 channels 0.62 with AVX-512 and 0.9 with AVX2, of 4 0.84 and 1.07.
+    // Input channels of which a tap's fill half a tile at most. All taps at once take, of the time tap by tap (7x7,
+    // stride 2, 64x64 to 64 channels, one core of a Zen 5): of 3 channels 0.62 with AVX-512 and 0.9 with AVX2, of 4
+    // 0.84 and 1.07.
     constexpr int few = 4;
     if (planned.kernel == ConvolutionKernel::im2col) {
         planned.live_taps.resize(static_cast<std::size_t>(planned.shape.window.taps()));

@@ -18,8 +18,8 @@ namespace resnet::inline v0 {
 struct TrainerOptions {
     float label_smoothing = 0;  // share of the target that is spread evenly over all classes, 0 ... 1
     float clip_norm = 0;        // gradients are scaled down to this norm (L2, over all parameters); 0: never
-    /// Factors of the optimizer's rate and decay by role: `.weight_decay_factors = {.bias = 0, .norm_weight = 0, .norm_bias = 0}`
-    /// spares biases and batch norm.
+    /// Factors of the optimizer's rate and decay by role: `.weight_decay_factors = {.bias = 0, .norm_weight = 0,
+    /// .norm_bias = 0}` spares biases and batch norm.
     RoleFactors learning_rate_factors{}, weight_decay_factors{};
     PlanOptions plan{};
 };
@@ -84,9 +84,9 @@ public:
         return loss;
     }
 
-    /// The gradients of the batch that forward saw last; added to those of earlier batches if `accumulate`. Error without a
-    /// forward before (gradients take the place of the activations, so they are computed once), and where the weights have
-    /// changed since.
+    /// The gradients of the batch that forward saw last; added to those of earlier batches if `accumulate`. Error
+    /// without a forward before (gradients take the place of the activations, so they are computed once), and where the
+    /// weights have changed since.
     void backward(bool accumulate, const auto& observe) {
         if (!ready_) throw Error("backward", "a forward before each backward", "none");
         if (generation_ != weights_.generation()) throw Error("backward", "the weights of its forward", "changed ones");
@@ -139,8 +139,8 @@ public:
         return *plan_;
     }
 
-    /// What the plans so far gave a gradient, by element / 16: see parameter_ranges. With the optimizer it is all that a
-    /// step takes from the steps before it, where no forward waits for its apply.
+    /// What the plans so far gave a gradient, by element / 16: see parameter_ranges. With the optimizer it is all that
+    /// a step takes from the steps before it, where no forward waits for its apply.
     const std::vector<char>& live() const noexcept { return live_; }
     /// Forwards since the last apply.
     int staged() const noexcept { return staged_; }

@@ -209,7 +209,8 @@ public:
             const double bound = 1 / std::sqrt(taps * weight.in), deviation = std::sqrt(2 / (taps * weight.out));
             const bool normal = method == Initialization::kaiming_normal_fan_out && p.spec.role == Role::weight &&
                                 p.spec.dimensions == 4;
-            // A strip of output channels at a time: its numbers in PyTorch's order, which they are drawn in, then in ours.
+            // A strip of output channels at a time: its numbers in PyTorch's order, which they are drawn in, then in
+            // ours.
             const Index length = p.spec.size() / p.spec.out, strip = detail::reorder_strip * length;
             const Index strips = divide_up(p.spec.out, detail::reorder_strip);
             const int workers = workers_for(p.spec.size() * 16, worker_count());  // a draw costs as much as 16 numbers

@@ -2,8 +2,8 @@
 // graph/winograd_form.hpp and kernels/winograd.inl.
 //
 // A row of a product is one tile of one image. Small weights go through tile groups that fit a worker's second-level
-// cache: transform, multiply, transform back, all by one worker. Larger weights stay still instead: a group of blocks is
-// transformed, then each product (or part of its output channels) is multiplied for all of the group's rows, then
+// cache: transform, multiply, transform back, all by one worker. Larger weights stay still instead: a group of blocks
+// is transformed, then each product (or part of its output channels) is multiplied for all of the group's rows, then
 // transformed back.
 #pragma once
 

@@ -93,7 +93,8 @@ public:
     Scalar* winograd() noexcept { return winograd_.data(); }
     /// A position of padding: zeros for a block's images and any tensor's channels.
     const Scalar* zeros() const noexcept { return zeros_.data(); }
-    /// Passes go forwards and backwards in turn: one over images that follows such a one begins with those left in the caches.
+    /// Passes go forwards and backwards in turn: one over images that follows such a one begins with those left in the
+    /// caches.
     Turn next_turn() noexcept { return turn_ = turn_ == Turn::forwards ? Turn::backwards : Turn::forwards; }
     std::byte* scratch(int slot) noexcept { return scratch_.data() + slot * scratch_stride_; }
 

@@ -36,9 +36,10 @@ constexpr std::string_view decline_winograd(const ConvolutionShape& shape, const
     if (shape.in > 512 || shape.out > 512) return "more than 512 channels";
     const WinogradForm& form = winograd_forms[winograd_form(shape.output)];
     const Index tiles = form.tiles(shape.output).area();
-    // In multiplications: a tile costs its products whatever of it lies outside the map, and transforms about half as much
-    // again; for few images it counts that a weight is read, which takes as long as some four multiplications. (An image alone, one
-    // core of a Zen 5: 7x7 of 512 channels take 0.97 ms by Winograd, 1.15 by live taps; 5x5 of 64 take 0.013 and 0.007.)
+    // In multiplications: a tile costs its products whatever of it lies outside the map, and transforms about half as
+    // much again; for few images it counts that a weight is read, which takes as long as some four multiplications. (An
+    // image alone, one core of a Zen 5: 7x7 of 512 channels take 0.97 ms by Winograd, 1.15 by live taps; 5x5 of 64 take
+    // 0.013 and 0.007.)
     const Index direct = options.images * live_pairs(shape) + 4 * live_taps(shape);
     const Index winograd = options.images * tiles * form.all_products() * 3 / 2 + 4 * form.all_products();
     if (winograd >= direct) return "live taps of this map and batch cost less than whole tiles";

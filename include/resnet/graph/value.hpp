@@ -92,8 +92,8 @@ namespace detail {
 template <class T>
 inline constexpr char type_tag = 0;
 
-// What is marked noinline, here and in trace.hpp, runs once for each layer of a traced body: inlined into all their calls
-// it would only cost the user compile time.
+// What is marked noinline, here and in trace.hpp, runs once for each layer of a traced body: inlined into all their
+// calls it would only cost the user compile time.
 
 [[gnu::noinline]] constexpr int record(Graph& graph, const Node& node) {
     graph.nodes.push_back(node);

@@ -1,7 +1,7 @@
 // The forms of Winograd's convolution (3x3, stride 1, padding 1): how many outputs a tile has, and the matrices of its
-// transforms. Along one dimension, y = A^T [(G g) * (B^T d)]: `products` numbers of the transformed inputs d and weights
-// g are multiplied one by one; two dimensions nest. (Winograd 1980, "Arithmetic complexity of computations"; Lavin & Gray
-// 2016, "Fast algorithms for convolutional neural networks", section 4.)
+// transforms. Along one dimension, y = A^T [(G g) * (B^T d)]: `products` numbers of the transformed inputs d and
+// weights g are multiplied one by one; two dimensions nest. (Winograd 1980, "Arithmetic complexity of computations";
+// Lavin & Gray 2016, "Fast algorithms for convolutional neural networks", section 4.)
 //
 // Small maps are one tile: their border is known to be zero, so that it is neither read nor multiplied.
 #pragma once
@@ -44,8 +44,8 @@ constexpr std::size_t winograd_form(Extent map) {
 
 namespace detail {
 
-/// Rows of the matrices, one a product: B^T, A and G. From row `first_pair` on come `pairs` pairs of rows that differ only
-/// in the sign of some elements, since their points differ in sign: the transforms share their sums.
+/// Rows of the matrices, one a product: B^T, A and G. From row `first_pair` on come `pairs` pairs of rows that differ
+/// only in the sign of some elements, since their points differ in sign: the transforms share their sums.
 template <int Inputs, int Products, int Outputs>
 struct WinogradMatrices {
     template <int Columns>
@@ -56,8 +56,8 @@ struct WinogradMatrices {
     int first_pair = 0, pairs = 0;
 };
 
-/// Coefficients, from that of x^0 on, of x^zero (x + extra) times (x^2 - q^2) over all `pairs` but pairs[without]; without
-/// the factor of `extra` where that is 0.
+/// Coefficients, from that of x^0 on, of x^zero (x + extra) times (x^2 - q^2) over all `pairs` but pairs[without];
+/// without the factor of `extra` where that is 0.
 template <std::size_t Pairs>
 constexpr auto winograd_polynomial(const std::array<double, Pairs>& pairs, std::size_t without, double extra,
                                    bool zero) {
@@ -71,8 +71,8 @@ constexpr auto winograd_polynomial(const std::array<double, Pairs>& pairs, std::
 }
 
 /// Toom and Cook's matrices, transposed, for the points +-pairs, infinity and maybe 0. For point p_i, with M_i(x) the
-/// product of (x - p_k) over all k != i: B^T has the coefficients of M_i, A the powers of p_i, G the powers of p_i divided
-/// by M_i(p_i). For infinity: the coefficients of all points' product, and the last power.
+/// product of (x - p_k) over all k != i: B^T has the coefficients of M_i, A the powers of p_i, G the powers of p_i
+/// divided by M_i(p_i). For infinity: the coefficients of all points' product, and the last power.
 template <int Outputs, bool OneTile, std::size_t Pairs>
 constexpr auto toom_cook(bool zero, const std::array<double, Pairs>& pairs) {
     constexpr int products = Outputs + 2, inputs = OneTile ? Outputs : products;

@@ -32,8 +32,8 @@ inline std::string compiler() {
 
 }  // namespace detail
 
-/// The library's version, the compiler, the instruction set of the kernels and the number of threads, as they are where it
-/// is called. All but the threads can change a run's last digits.
+/// The library's version, the compiler, the instruction set of the kernels and the number of threads, as they are where
+/// it is called. All but the threads can change a run's last digits.
 inline Settings environment() {
     return {{"library", detail::text("resnet ", version)},
             {"compiler", detail::compiler()},

@@ -48,8 +48,8 @@ struct EventValue {
 /// FileError, with the file and the system's reason, where it can't be made or written.
 class EventFile {
 public:
-    /// Makes the folder as well, where there is none. Older files of the folder belong to the same run, which goes on at
-    /// `first_step`: TensorBoard forgets what they have of that step and later ones.
+    /// Makes the folder as well, where there is none. Older files of the folder belong to the same run, which goes on
+    /// at `first_step`: TensorBoard forgets what they have of that step and later ones.
     explicit EventFile(const std::filesystem::path& folder, Index first_step = 0);
     ~EventFile() { ::close(file_); }
     EventFile(const EventFile&) = delete;
@@ -77,8 +77,8 @@ private:
 
 namespace detail {
 
-/// The field numbers and codes of tensorflow/core/util/event.proto, framework/summary.proto and framework/tensor.proto, as
-/// far as they are needed.
+/// The field numbers and codes of tensorflow/core/util/event.proto, framework/summary.proto and framework/tensor.proto,
+/// as far as they are needed.
 namespace tensorboard {
 enum Event { wall_time = 1, event_step = 2, file_version = 3, event_summary = 5, session_log = 7 };
 enum SessionLog { session_status = 1, session_start = 1 };

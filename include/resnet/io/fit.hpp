@@ -1,6 +1,6 @@
 // Whether a file has the tensors that are expected of it, and which is which; what is amiss is said all at once.
-// Tensors of a model have PyTorch's names. Those of something else have a part before a slash, which no name in C++ has:
-// `optimizer/first/conv1.weight`.
+// Tensors of a model have PyTorch's names. Those of something else have a part before a slash, which no name in C++
+// has: `optimizer/first/conv1.weight`.
 #pragma once
 
 #include <algorithm>

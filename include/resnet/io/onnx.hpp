@@ -24,15 +24,15 @@
 namespace resnet::inline v0 {
 
 struct OnnxOptions {
-    /// Batch norm becomes a part of the convolution before it, as in a Classifier. false: it stays a node of its own, and
-    /// the file's tensors are those of PyTorch's state_dict.
+    /// Batch norm becomes a part of the convolution before it, as in a Classifier. false: it stays a node of its own,
+    /// and the file's tensors are those of PyTorch's state_dict.
     bool fold_batch_norm = true;
     /// The images' extent; {0, 0}: the network's usual one.
     Extent image{};
 };
 
-/// Writes the network and its weights. Input `images`, [N][3][height][width] floats that are already normalised (mean and
-/// standard deviation stand in the file's metadata under the names that `save` gives them); output `logits`,
+/// Writes the network and its weights. Input `images`, [N][3][height][width] floats that are already normalised (mean
+/// and standard deviation stand in the file's metadata under the names that `save` gives them); output `logits`,
 /// [N][classes]; N is left open. Tensors have PyTorch's names. Atomically and durably, as `save`.
 /// Error where the network has a custom operation, which ONNX does not know; FileError where the file can't be written.
 /// PyTorch: torch.onnx.export(net.eval(), images, path, dynamic_shapes=...).
@@ -43,7 +43,8 @@ void to_onnx(const Model<Net, Scalar>& model, const std::filesystem::path& path,
 
 namespace detail {
 
-/// The field numbers and codes of onnx.proto, github.com/onnx/onnx/blob/main/onnx/onnx.proto, as far as they are needed.
+/// The field numbers and codes of onnx.proto, github.com/onnx/onnx/blob/main/onnx/onnx.proto, as far as they are
+/// needed.
 namespace onnx {
 enum Model { ir_version = 1, producer_name = 2, graph = 7, opset_import = 8, metadata_props = 14 };
 enum Opset { opset_version = 2 };
@@ -88,7 +89,8 @@ private:
     struct Value {
         std::string map, features;
     };
-    /// A convolution's tensors. A layer that is used twice may have several: batch norm follows one use and not the other.
+    /// A convolution's tensors. A layer that is used twice may have several: batch norm follows one use and not the
+    /// other.
     struct ConvolutionTensors {
         int layer, norm;  // -1: no batch norm is folded in
         std::string weight, bias;

@@ -1,5 +1,6 @@
-// Writes Protocol Buffers' wire format (protobuf.dev/programming-guides/encoding): what ONNX files and TensorBoard's event
-// files are made of. Writing it takes a page; the library that also reads it would be a dependency for every user.
+// Writes Protocol Buffers' wire format (protobuf.dev/programming-guides/encoding): what ONNX files and TensorBoard's
+// event files are made of. Writing it takes a page; the library that also reads it would be a dependency for every
+// user.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,6 @@
-// A report of a training run: one HTML file with curves, confusion matrix and pictures that opens in any browser, without a
-// network. The charts are drawn by Chart.js (chartjs.org, version 3 or 4), whose text becomes a part of the file.
+// A report of a training run: one HTML file with curves, confusion matrix and pictures that opens in any browser,
+// without a network. The charts are drawn by Chart.js (chartjs.org, version 3 or 4), whose text becomes a part of the
+// file.
 #pragma once
 
 #include <cstddef>

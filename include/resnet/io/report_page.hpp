@@ -1,4 +1,5 @@
-// The parts of a report's page that are the same in each: its style, and the script that draws the charts with Chart.js.
+// The parts of a report's page that are the same in each: its style, and the script that draws the charts with
+// Chart.js.
 #pragma once
 
 #include <string_view>

@@ -32,8 +32,8 @@ struct LoadOptions {
 };
 
 /// Sets all weights and batch-norm statistics from a file: ours or PyTorch's, of any floating-point type. From a file
-/// of ours it takes the normalisation too, and from a checkpoint the model alone. As in PyTorch, num_batches_tracked may
-/// be missing and then stays as it is.
+/// of ours it takes the normalisation too, and from a checkpoint the model alone. As in PyTorch, num_batches_tracked
+/// may be missing and then stays as it is.
 /// FileError or FormatError, as TensorFile; FormatError that lists every name that is missing, unexpected, or of
 /// another shape or kind; Error where a pattern matches nothing. Whatever it throws, the model is as it was.
 template <class Net, class Scalar>

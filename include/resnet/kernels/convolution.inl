@@ -131,8 +131,8 @@ void convolution_partial_tile(ConvolutionTile<Scalar> tile, int rows, int valid,
         for (int c = 0; c < valid; ++c) real[r * stride + c] = output[r * lanes + c];
 }
 
-/// rows x channels of one panel, or of `together` wide ones, in tiles of nearly equal height: 16 rows are 6 + 5 + 5, since
-/// a tile of 4 rows still fills the multipliers and one of 1 or 2 does not.
+/// rows x channels of one panel, or of `together` wide ones, in tiles of nearly equal height: 16 rows are 6 + 5 + 5,
+/// since a tile of 4 rows still fills the multipliers and one of 1 or 2 does not.
 template <class Scalar>
 void convolution_rows(Index rows, const Panels::Panel& panel, int together, const Scalar* input, Index input_stride,
                       const Tap* taps, int count, Index depth, const TileWeights<Scalar>& weight,

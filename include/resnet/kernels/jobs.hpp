@@ -61,8 +61,8 @@ struct ConvolutionJob {
     bool relu = false;
 };
 
-/// grad_weight[tap][in][Out] (+)= sum over the tap's rows of input[row][in]^T grad_output[row][Out], over some blocks: of a
-/// tap, or of all taps at once.
+/// grad_weight[tap][in][Out] (+)= sum over the tap's rows of input[row][in]^T grad_output[row][Out], over some blocks:
+/// of a tap, or of all taps at once.
 template <class Scalar>
 struct WeightGradientJob {
     const GatherTable* table = nullptr;  // of all taps; null for one

@@ -28,7 +28,8 @@ void max_pool(const PoolJob<Scalar>& job) noexcept {
         }
 }
 
-/// The gradient goes to the first of equal maxima, as in PyTorch; `left` (width numbers) is what has not found its maximum yet.
+/// The gradient goes to the first of equal maxima, as in PyTorch; `left` (width numbers) is what has not found its
+/// maximum yet.
 template <class Scalar>
 void max_pool_grad(const PoolJob<Scalar>& job, Scalar* left) noexcept {
     const Window& w = job.window;

@@ -1,8 +1,9 @@
-// A matrix turned, in squares of vectors that stay in registers. Weights are turned for the gradient of the input: element by
-// element, packing took 3.2 ms of a training step of the tutorial's network on one core (AMD EPYC, AVX-512), so it takes 2.3.
+// A matrix turned, in squares of vectors that stay in registers. Weights are turned for the gradient of the input:
+// element by element, packing took 3.2 ms of a training step of the tutorial's network on one core (AMD EPYC, AVX-512),
+// so it takes 2.3.
 
-/// Of two rows `Distance` apart the lanes that stay in the first (Upper = 0) or in the second (1) of them when squares of
-/// Distance x Distance change places across the diagonal.
+/// Of two rows `Distance` apart the lanes that stay in the first (Upper = 0) or in the second (1) of them when squares
+/// of Distance x Distance change places across the diagonal.
 template <int Distance, int Upper, class Packet, int... Lane>
 inline Packet exchange(const Packet& a, const Packet& b, std::integer_sequence<int, Lane...>) {
     constexpr int lanes = sizeof...(Lane);

@@ -1,6 +1,6 @@
-// The gradient of weights: of a tap's, a product whose depth is the rows (positions x images) that use the tap. Rows are
-// taken in groups that stay in the second-level cache while all tiles of In x Out read them. Where input channels are few, the
-// rows of a tile are those of several taps: a gradient that has been read then serves them all.
+// The gradient of weights: of a tap's, a product whose depth is the rows (positions x images) that use the tap. Rows
+// are taken in groups that stay in the second-level cache while all tiles of In x Out read them. Where input channels
+// are few, the rows of a tile are those of several taps: a gradient that has been read then serves them all.
 
 /// Neighbouring rows of a group: `rows` of them from `input` and `grad_output` on.
 template <class Scalar>
@@ -39,8 +39,8 @@ struct WeightGradientTarget {
     const Index* offsets = nullptr;  // of a scattered tile: where its rows read, from first_in on
 };
 
-/// grad_weight[Rows][Vectors * lanes] (+)= sum over the group's rows of input[row][Rows]^T grad_output[row][first_out ...]. The
-/// tile's rows are neighbours in the input unless they are scattered.
+/// grad_weight[Rows][Vectors * lanes] (+)= sum over the group's rows of input[row][Rows]^T grad_output[row][first_out
+/// ...]. The tile's rows are neighbours in the input unless they are scattered.
 template <class Scalar, int Rows, int Vectors, bool Scattered = false>
 void weight_gradient_tile(const RowGroup<Scalar>& group, const WeightGradientTarget<Scalar>& target) {
     using Packet = typename Vector<Scalar>::Packet;
@@ -106,7 +106,8 @@ RowGroup<Scalar> pad_gradients(const RowGroup<Scalar>& group, const Panels::Pane
     return padded;
 }
 
-/// Calls f(panel, rows, first_out, grad_output_step) for each panel of output channels; the last two are a tile's target's.
+/// Calls f(panel, rows, first_out, grad_output_step) for each panel of output channels; the last two are a tile's
+/// target's.
 template <class Scalar, class F>
 void for_each_gradient_panel(const RowGroup<Scalar>& group, Index out, const F& f) {
     constexpr int lanes = Vector<Scalar>::lanes;
@@ -154,7 +155,8 @@ void weight_gradient_of_group(const WeightGradientJob<Scalar>& job, const RowGro
         });
 }
 
-/// One group of all taps': all panels of output channels x the input channels of the group's live taps. Adds to what is there.
+/// One group of all taps': all panels of output channels x the input channels of the group's live taps. Adds to what is
+/// there.
 template <class Scalar>
 void weight_gradient_of_all_taps(const WeightGradientJob<Scalar>& job, const RowGroup<Scalar>& group) {
     constexpr int lanes = Vector<Scalar>::lanes;
