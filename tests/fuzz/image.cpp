@@ -20,13 +20,24 @@ bool is_large(const std::uint8_t* bytes, std::size_t count) {
            Index{width} * height > largest && Index{width} * height <= largest_image_area;
 }
 
+/// To a small square, or an Error where the image is so long that it would still be too long beside a side of 8.
+void crop(const Image& image) {
+    constexpr int side = 8;
+    const auto [shorter, longer] = std::minmax({image.extent.height, image.extent.width});
+    try {
+        static_cast<void>(center_crop(resize_shorter_side(image, side), {side, side}));
+    } catch (const Error&) {
+        if (Index{longer} * side / shorter <= longest_image_side) std::abort();
+    }
+}
+
 void read_an_image(const std::uint8_t* bytes, std::size_t count) {
     static MemoryFile file;
     try {
         if (is_large(bytes, count)) return;
         const Image image = read_image(file.holding(bytes, count));
         if (std::ssize(image.pixels) != image.extent.area() * 3) std::abort();
-        static_cast<void>(center_crop(resize_shorter_side(image, 8), {8, 8}));
+        crop(image);
     } catch (const FormatError&) {
     }
 }
