@@ -31,26 +31,29 @@ PEAK_LOOP(avx512_loop, __attribute__((target("avx512f"))), 64)
 #endif
 #undef PEAK_LOOP
 
-/// GFLOP/s of one thread, the best of five stretches of 20 ms.
-inline double gflops(resnet::Isa isa) {
+/// So many rounds of twelve vectors' multiplications and additions; returns their operations.
+inline double multiply(resnet::Isa isa, std::int64_t rounds) {
     auto* loop = &baseline_loop;
     int lanes = 4;
 #if defined(__x86_64__)
     if (isa == resnet::Isa::avx2) loop = &avx2_loop, lanes = 8;
     if (isa == resnet::Isa::avx512) loop = &avx512_loop, lanes = 16;
 #endif
+    [[maybe_unused]] const volatile float sink = loop(rounds);
+    return 2.0 * 12 * lanes * static_cast<double>(rounds);
+}
+
+/// GFLOP/s of one thread, the best of five stretches of 20 ms.
+inline double gflops(resnet::Isa isa) {
     double best = 0;
-    volatile float sink = 0;
     for (int stretch = 0; stretch < 5; ++stretch) {
         const auto start = std::chrono::steady_clock::now();
-        double seconds = 0;
-        std::int64_t rounds = 0;
+        double seconds = 0, operations = 0;
         do {
-            sink = sink + loop(10000);
-            rounds += 10000;
+            operations += multiply(isa, 10000);
             seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         } while (seconds < 0.02);
-        const double rate = 2.0 * 12 * lanes * static_cast<double>(rounds) / seconds / 1e9;
+        const double rate = operations / seconds / 1e9;
         best = rate > best ? rate : best;
     }
     return best;
