@@ -11,6 +11,7 @@
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
+#include <tbb/task_group.h>
 
 #include <resnet/core/parallel.hpp>
 
@@ -100,6 +101,18 @@ TEST_CASE("for_each_chunk: a chunk that waits does not take up foreign work of i
             --depth;
         });
         CHECK(wrong == 0);
+    });
+}
+
+TEST_CASE("for_each_chunk: calls every chunk where the task group that it is called from has been cancelled") {
+    with_threads(2, [] {
+        tbb::task_group group;
+        std::atomic<int> calls{0};
+        group.run_and_wait([&] {
+            group.cancel();
+            for_each_chunk(100, 2, [&](Index, int) { ++calls; });
+        });
+        CHECK(calls == 100);
     });
 }
 

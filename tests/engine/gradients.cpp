@@ -47,6 +47,15 @@ struct With {
     RESNET_MEMBERS(stem1, stem2, conv, norm, fc)
 };
 
+/// One convolution on a whole map and on a single position, where only its middle tap touches data. Backward comes to
+/// the position first.
+struct Pyramid {
+    Conv2d<16, 16, k3> conv;
+    MaxPool2d<6> pool;
+    constexpr auto operator()(Value<16> x) const { return conv(pool(conv(x))); }
+    RESNET_MEMBERS(conv, pool)
+};
+
 struct Wide {
     static constexpr Extent image{8, 9};
     static constexpr int classes = 3;
@@ -175,6 +184,22 @@ TEST_CASE("gradients: a constant factor, also negative and before a relu") {
 TEST_CASE("gradients: a layer used twice sums the gradients of its uses") {
     check<
         With<[](auto a, auto b, const auto& conv, const auto& norm) { return conv(relu(conv(a))) + norm(norm(b)); }>>();
+}
+
+TEST_CASE("gradients: a convolution used on maps of different sizes gets the same gradient in every step") {
+    for (const bool allow_direct : {true, false}) {
+        using Net = Around<Pyramid, 16, 16>;
+        const GradientCheckOptions options = planned({.allow_direct = allow_direct});
+        check<Net>(options);
+        Model<Net, double> model{Seed{1}};
+        Trainer<Net, double> trainer{model, SGD{.learning_rate = 0}, options.trainer};
+        const auto pixels = tests::uniform<double>(2 * 3 * 42, 1);
+        const std::vector<int> labels{0, 1};
+        trainer.step(nchw(pixels.data(), 2, map), labels);
+        const auto first = trainer.gradient("layer.conv.weight");
+        trainer.step(nchw(pixels.data(), 2, map), labels);
+        CHECK(trainer.gradient("layer.conv.weight") == first);
+    }
 }
 
 TEST_CASE("gradients: a bias that batch norm cancels in one of its uses has the gradient of the other") {

@@ -17,6 +17,7 @@
 #include <tbb/parallel_for.h>
 #include <tbb/partitioner.h>
 #include <tbb/task_arena.h>
+#include <tbb/task_group.h>
 #endif
 #if defined(__SSE2__)
 #include <xmmintrin.h>
@@ -117,11 +118,13 @@ inline void run_chunks(Index count, int workers, Turn turn, const ChunkFunction&
     work_through(shares, workers, 0, turn, f);
 #else
     try {
-        // Isolated: a thread that waits here must not take up foreign work, which could come back to the same scratch
-        // memory.
+        // Isolated twice: a thread that waits here must not take up foreign work, which could come back to the same
+        // scratch memory; and where a task group of the caller's is cancelled, all chunks are done all the same.
         tbb::this_task_arena::isolate([&] {
+            tbb::task_group_context context{tbb::task_group_context::isolated};
             tbb::parallel_for(
-                0, workers, [&](int slot) { work_through(shares, workers, slot, turn, f); }, tbb::static_partitioner{});
+                0, workers, [&](int slot) { work_through(shares, workers, slot, turn, f); }, tbb::static_partitioner{},
+                context);
         });
     } catch (const std::bad_alloc&) {
         work_through(shares, workers, 0, turn, f);

@@ -163,6 +163,9 @@ void run_convolution_grad_weight(const Run<Scalar>& run, int index) {
     if (planned.kernel == ConvolutionKernel::winograd)
         return detail::WinogradWeightGradient<Scalar>{run, step, planned}.run(grad_weight, add);
     const WeightGradientChunks chunks = weight_gradient_chunks(run.plan, planned, run.images());
+    const Index a_tap = Index{shape.in} * shape.out;
+    if (!add)
+        for (const int tap : planned.cleared_taps) std::fill_n(grad_weight + tap * a_tap, a_tap, Scalar{0});
     const Index copies = chunks.copies();
     Scalar* const sums = copies > 1 ? run.workspace.partial_weights() : grad_weight;
     const bool into_gradient = copies == 1;
@@ -193,7 +196,7 @@ void run_convolution_grad_weight(const Run<Scalar>& run, int index) {
             job.run_count = static_cast<Index>(tap.runs.size());
             job.first_in = static_cast<int>(shape.in * group / chunks.in_groups);
             job.last_in = static_cast<int>(shape.in * (group + 1) / chunks.in_groups);
-            job.grad_weight = to + Index{tap.tap} * shape.in * shape.out;
+            job.grad_weight = to + tap.tap * a_tap;
         }
         job.block = run.plan.block();
         job.images = run.images();
@@ -207,9 +210,9 @@ void run_convolution_grad_weight(const Run<Scalar>& run, int index) {
         run.kernels.weight_gradient(job);
     });
     if (into_gradient) return;
-    // Taps that touch no data have no part: their gradient is zero and stays so.
+    // Taps that touch no data have no part: their gradient stays zero, or what another use of the layer gives it.
     constexpr Index strip = Index{1} << 13;
-    const Index a_tap = Index{shape.in} * shape.out, strips = divide_up(a_tap, strip);
+    const Index strips = divide_up(a_tap, strip);
     const auto live = static_cast<Index>(planned.live_taps.size());
     run.for_each_chunk(live * strips, elements * copies, [&](Index chunk, int) {
         const Index tap = planned.live_taps[static_cast<std::size_t>(chunk / strips)];

@@ -26,7 +26,8 @@ struct PlannedStep {
     std::size_t form = 0;                // winograd: of winograd_forms
     GatherTable table;                   // direct forward and grad_input, and grad_weight of few input channels
     std::vector<TapRuns> tap_runs;       // direct grad_weight of more, and inference of few images on small maps
-    std::vector<int> live_taps;          // grad_weight that is not winograd's: the taps that have a gradient
+    std::vector<int> live_taps;          // grad_weight: the taps that it gives a gradient
+    std::vector<int> cleared_taps;       // grad_weight: those that only a later step of the same layer gives one
     Index pack = -1, pack_elements = 0;  // packed weights: offset in the pack buffer
     Index bias = -1;                     // inference: folded bias in the pack buffer
 };
@@ -66,6 +67,7 @@ public:
 private:
     void plan_convolution(const Step& step, PlannedStep& planned, Panels panels);
     static void plan_weight_gradient(PlannedStep& planned);
+    void clear_taps();
     void place_tensors();
 
     Graph graph_;
@@ -111,6 +113,7 @@ inline Plan::Plan(Graph graph, Program program, const PlanOptions& options, Pane
     for (int i = 0; i < size(); ++i)
         if (const Step& step = at(program_.steps, i); detail::is_convolution(step.kind))
             plan_convolution(step, at(steps_, i), panels);
+    clear_taps();
     place_tensors();
 }
 
@@ -149,20 +152,39 @@ inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panel
 }
 
 inline void Plan::plan_weight_gradient(PlannedStep& planned) {
-    // Input channels of which a tap's fill half a tile at most. All taps at once take, of the time tap by tap (7x7,
-    // stride 2, 64x64 to 64 channels, one core of a Zen 5): of 3 channels 0.62 with AVX-512 and 0.9 with AVX2, of 4
-    // 0.84 and 1.07.
+    // Fewer input channels than this leave most of a tile empty, so all taps are taken at once. That takes, of the time
+    // tap by tap (7x7, stride 2, 64x64 to 64 channels, one core of a Zen 5): of 3 channels 0.62 with AVX-512 and 0.9
+    // with AVX2, of 4 0.84 and 1.07.
     constexpr int few = 4;
-    if (planned.kernel == ConvolutionKernel::im2col) {
+    if (planned.kernel != ConvolutionKernel::direct) {
         planned.live_taps.resize(static_cast<std::size_t>(planned.shape.window.taps()));
         std::iota(planned.live_taps.begin(), planned.live_taps.end(), 0);
-    } else if (planned.kernel == ConvolutionKernel::direct && planned.shape.in < few &&
-               !has_large_weights(planned.shape)) {
+    } else if (planned.shape.in < few && !has_large_weights(planned.shape)) {
         planned.table = gather_table(planned.shape, true);
         planned.live_taps = planned.table.live;
-    } else if (planned.kernel == ConvolutionKernel::direct) {
+    } else {
         planned.tap_runs = tap_runs(planned.shape);
         for (const TapRuns& tap : planned.tap_runs) planned.live_taps.push_back(tap.tap);
+    }
+}
+
+/// Where a convolution is used on maps of different sizes, the first of its gradients may leave out taps that a later
+/// one adds to: numbers of the last batch would still be there.
+inline void Plan::clear_taps() {
+    const auto gives_gradient = [&](int step, int layer) {
+        const Step& s = at(program_.steps, step);
+        return s.kind == StepKind::convolution_grad_weight && s.layer == layer;
+    };
+    for (int first = 0; first < size(); ++first) {
+        const Step& step = at(program_.steps, first);
+        if (!gives_gradient(first, step.layer) || step.grad_parameters[0] != Write::overwrite) continue;
+        PlannedStep& planned = at(steps_, first);
+        for (int later = first + 1; later < size(); ++later) {
+            if (!gives_gradient(later, step.layer)) continue;
+            for (const int tap : at(steps_, later).live_taps)
+                if (!std::ranges::count(planned.live_taps, tap) && !std::ranges::count(planned.cleared_taps, tap))
+                    planned.cleared_taps.push_back(tap);
+        }
     }
 }
 
