@@ -1,12 +1,11 @@
 """ONNX Runtime, all graph optimisations. Settings: default | in-flight (a batch for each thread at the same time)."""
 
 import itertools
-import threading
 
 import numpy as np
 import onnxruntime
 from case import Case
-from worker import arguments, serve
+from worker import arguments, run_in_flight, serve
 
 options = arguments()
 case = Case(options.case)
@@ -40,14 +39,7 @@ all_callers = [Caller() for _ in range(callers)]
 
 
 def run(count):
-    if callers == 1:
-        return all_callers[0].run(count)
-    share = [count * (k + 1) // callers - count * k // callers for k in range(callers)]
-    threads = [threading.Thread(target=caller.run, args=(part,)) for caller, part in zip(all_callers, share)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_in_flight([caller.run for caller in all_callers], count)
 
 
 def logits():
@@ -58,4 +50,4 @@ def logits():
     return np.concatenate(parts)
 
 
-serve(f"ONNX Runtime {onnxruntime.__version__}", logits, run)
+serve(f"ONNX Runtime {onnxruntime.__version__}", logits, run, callers)

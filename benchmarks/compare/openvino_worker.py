@@ -47,4 +47,4 @@ def logits():
     return np.concatenate(parts)
 
 
-serve(f"OpenVINO {openvino.__version__}", logits, run)
+serve(f"OpenVINO {openvino.__version__}", logits, run, in_flight)

@@ -41,7 +41,7 @@ def main(folder, network, batch):
         random = np.random.default_rng(1)
         random.integers(256, size=(EPOCH[height], height, width, 3), dtype=np.uint8).tofile(folder / "pixels")
         random.integers(classes, size=EPOCH[height], dtype=np.int32).tofile(folder / "pixel_labels")
-    facts = {"network": network, "batch": batch, "classes": classes, "extent": [height, width]}
+    facts = {"network": network, "batch": batch, "classes": classes, "extent": [height, width], "batches": BATCHES}
     (folder / "case.json").write_text(json.dumps(facts))
 
 

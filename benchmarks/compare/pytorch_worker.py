@@ -1,5 +1,6 @@
 """PyTorch. Settings: eager | channels-last | compile | compile-channels-last | compile-cpp-wrapper; training: the first four.
-With a loader: one of these four, "+", and a source of loader.py."""
+Inference also: in-flight | compile-in-flight (channels last, a batch for each thread at the same time).
+With a loader: one of the first four, "+", and a source of loader.py."""
 
 import itertools
 
@@ -7,19 +8,21 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from case import DEVIATION, MEAN, Case, loaded_network
-from worker import arguments, serve
+from worker import arguments, run_in_flight, serve
 
 options = arguments()
-torch.set_num_threads(options.threads)
 case = Case(options.case)
 net = loaded_network(case)
 setting, _, source = options.setting.partition("+")
+callers = options.threads if setting.endswith("in-flight") else 1
+torch.set_num_threads(options.threads // callers)
 layout = torch.contiguous_format if setting in ("eager", "compile") else torch.channels_last
 compiled = setting.startswith("compile")
 net = net.to(memory_format=layout)
 images = [torch.from_numpy(part).contiguous(memory_format=layout) for part in case.images]
 labels = [torch.from_numpy(part).long() for part in case.labels]
-result = torch.empty(case.batch, case.classes)
+results = [torch.empty(case.batch, case.classes) for _ in range(callers)]
+result = results[0]
 turn = itertools.cycle(range(len(images)))
 
 
@@ -32,19 +35,25 @@ def inference():
     if compiled:
         model = torch.compile(model)
 
-    def run(count):
-        with torch.inference_mode() if not compiled else torch.no_grad():
-            for _ in range(count):
-                result.copy_(model(images[next(turn)]))
+    def caller(own):
+        def run(count):
+            torch.set_num_threads(options.threads // callers)  # OpenMP's setting is the thread's
+            with torch.inference_mode() if not compiled else torch.no_grad():
+                for _ in range(count):
+                    own.copy_(model(images[next(turn)]))
+
+        return run
+
+    all_callers = [caller(own) for own in results]
 
     def logits():
         parts = []
         for _ in images:
-            run(1)
+            all_callers[0](1)
             parts.append(result.numpy().copy())
         return np.concatenate(parts)
 
-    return logits, run
+    return logits, lambda count: run_in_flight(all_callers, count)
 
 
 def trainer(forward):
@@ -108,4 +117,4 @@ def training_from_loader():
 
 
 works = {"infer": inference, "train": training, "loader": training_from_loader}
-serve(f"PyTorch {torch.__version__}", *works[options.work]())
+serve(f"PyTorch {torch.__version__}", *works[options.work](), callers)

@@ -33,8 +33,6 @@ namespace {
 
 using resnet::Index;
 
-constexpr Index batches = 4;  // BATCHES of case.py
-
 template <class T>
 std::vector<T> read(const std::filesystem::path& file) {
     std::vector<T> values(std::filesystem::file_size(file) / sizeof(T));
@@ -59,8 +57,9 @@ struct Work {
 /// The weights and batches of a case.
 template <class Net>
 struct Case {
-    explicit Case(const std::filesystem::path& folder, Index images_a_batch)
+    Case(const std::filesystem::path& folder, Index images_a_batch, Index batches_in_turn)
         : batch{images_a_batch},
+          batches{batches_in_turn},
           labels(read<int>(folder / "labels")) {
         const std::vector<float> weights = read<float>(folder / "weights");
         std::size_t first = 0;
@@ -93,7 +92,7 @@ struct Case {
     }
 
     resnet::Model<Net> model{resnet::Seed{1}};
-    Index batch;
+    Index batch, batches;
     std::vector<float> pixels;  // [batches * batch][H][W][3]
     std::vector<int> labels;
 };
@@ -107,7 +106,7 @@ Work inference(const Case<Net>& data, const resnet::PlanOptions& plan, int calle
     std::vector<float> result(static_cast<std::size_t>(data.batch * Net::classes));
     const auto logits = [&data, classify, result]() mutable {
         std::vector<float> all;
-        for (Index turn = 0; turn < batches; ++turn) {
+        for (Index turn = 0; turn < data.batches; ++turn) {
             (*classify)(data.images(turn), result);
             all.insert(all.end(), result.begin(), result.end());
         }
@@ -197,8 +196,8 @@ Work training_from_loader(const std::filesystem::path& folder, Case<Net>& data, 
                 }};
 }
 
-void serve(const Work& work) {
-    std::cout << "ready resnet" << std::endl;
+void serve(const Work& work, int in_flight) {
+    std::cout << "ready " << in_flight << " resnet" << std::endl;
     std::string request, value;
     while (std::cin >> request >> value) {
         if (request == "logits") {
@@ -218,7 +217,7 @@ struct Setting {
 };
 
 template <class Net>
-void serve(const std::map<std::string, std::string>& options, Index batch) {
+void serve(const std::map<std::string, std::string>& options, Index batch, Index batches) {
     const std::filesystem::path folder = options.at("--case");
     const std::string &work = options.at("--work"), &setting = options.at("--setting");
     const std::map<std::string, Setting> settings{{"default", {}},
@@ -231,10 +230,11 @@ void serve(const std::map<std::string, std::string>& options, Index batch) {
     resnet::PlanOptions plan;
     plan.choice.allow_winograd = found->second.winograd;
     const int callers = found->second.in_flight ? std::stoi(options.at("--threads")) : 1;
-    Case<Net> data{folder, batch};
+    Case<Net> data{folder, batch, batches};
     serve(work == "loader"  ? training_from_loader(folder, data, plan)
           : work == "train" ? training(data, plan)
-                            : inference(data, plan, callers));
+                            : inference(data, plan, callers),
+          callers);
 }
 
 }  // namespace
@@ -246,13 +246,13 @@ int main(int argc, char** argv) try {
     std::ifstream file(std::filesystem::path(options.at("--case")) / "case.json");
     const auto facts = nlohmann::json::parse(file);
     const auto network = facts.at("network").get<std::string>();
-    const auto batch = facts.at("batch").get<Index>();
+    const auto batch = facts.at("batch").get<Index>(), batches = facts.at("batches").get<Index>();
 
     const tbb::global_control limit{tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads)};
     tbb::task_arena{threads}.execute([&] {
-        if (network == "tutorial") serve<resnet::ResNet18<10>>(options, batch);
-        else if (network == "cifar-resnet18") serve<resnet::CifarResNet18<10>>(options, batch);
-        else serve<resnet::ImageNetResNet18<1000>>(options, batch);
+        if (network == "tutorial") serve<resnet::ResNet18<10>>(options, batch, batches);
+        else if (network == "cifar-resnet18") serve<resnet::CifarResNet18<10>>(options, batch, batches);
+        else serve<resnet::ImageNetResNet18<1000>>(options, batch, batches);
     });
 } catch (const std::exception& error) {
     std::fprintf(stderr, "resnet_worker: %s\n", error.what());

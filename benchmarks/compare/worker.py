@@ -1,9 +1,9 @@
 """The protocol between compare.py and a contestant, one line a request and one an answer:
 
-    (start)       -> "ready VERSION"
+    (start)       -> "ready IN_FLIGHT VERSION": so many batches are computed at the same time
     logits FILE   -> "done": FILE holds float32 logits, in inference of all images, in training of the first step (with a loader, too,
                      on the images that training without one begins with)
-    run COUNT     -> the seconds that COUNT batches took, one after another
+    run COUNT     -> the seconds that COUNT batches took, IN_FLIGHT of them at a time
 
 resnet_worker.cpp speaks the same.
 """
@@ -11,6 +11,7 @@ resnet_worker.cpp speaks the same.
 import argparse
 import os
 import sys
+import threading
 import time
 
 
@@ -23,11 +24,23 @@ def arguments():
     return parser.parse_args()
 
 
-def serve(version, logits, run):
-    """logits() gives an array; run(count) does `count` batches, and has the last one's logits in memory when it returns."""
+def run_in_flight(callers, count):
+    """callers[k](part) on a thread each, for equal parts of `count` batches; one caller works on the thread that asks."""
+    if len(callers) == 1:
+        return callers[0](count)
+    parts = [count * (k + 1) // len(callers) - count * k // len(callers) for k in range(len(callers))]
+    threads = [threading.Thread(target=caller, args=(part,)) for caller, part in zip(callers, parts)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def serve(version, logits, run, in_flight=1):
+    """logits() gives an array; run(count) does `count` batches, and has their logits in memory when it returns."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints is no answer
-    print("ready", version, file=answers)
+    print("ready", in_flight, version, file=answers)
     for line in sys.stdin:
         request, value = line.split(maxsplit=1)
         if request == "logits":

@@ -180,8 +180,9 @@ TEST_CASE_TEMPLATE("plan: the gradient of a stem's weights has work for several 
     CHECK(stems == 1);
 }
 
-TEST_CASE("plan: up to three rows a run go by taps; more images, wider maps and a map of one run do not") {
-    const Plan plan = plan_of<ResNet18<10>>(Mode::inference);
+TEST_CASE_TEMPLATE("plan: by tap go runs of up to three rows, or six of distant weights, but no map of one run", Net,
+                   ResNet18<10>, CifarResNet18<10>) {
+    const Plan plan = plan_of<Net>(Mode::inference);
     int by_tap = 0, otherwise = 0;
     for (int i = 0; i < plan.size(); ++i) {
         const Step& step = at(plan.program().steps, i);
@@ -189,10 +190,10 @@ TEST_CASE("plan: up to three rows a run go by taps; more images, wider maps and 
         CAPTURE(i);
         const Index longest = longest_run(plan[i].shape);
         const bool one_run = longest == plan[i].shape.output.area();
-        for (int images = 1; images <= 4; ++images) {
+        for (int images = 1; images <= 7; ++images) {
             CAPTURE(images);
-            const bool few = !one_run && longest * images <= 3;
-            CHECK(detail::goes_by_tap(plan[i], images) == few);
+            const bool few = !one_run && longest * images <= (has_distant_weights(plan[i].shape) ? 6 : 3);
+            CHECK(goes_by_tap(plan[i], images) == few);
             ++(few ? by_tap : otherwise);
         }
     }

@@ -11,6 +11,9 @@
 #include <tbb/global_control.h>
 #include <tbb/task_arena.h>
 
+#include <resnet/cifar_resnet18.hpp>
+#include <resnet/resnet18.hpp>
+
 #include "../support/bits.hpp"
 #include "../support/engine.hpp"
 #include "../support/networks.hpp"
@@ -134,6 +137,15 @@ void check_threads(const TrainerOptions& options) {
     }
 }
 
+/// Calls f() in an arena of so many threads, each time anew: which thread takes what differs from call to call.
+void check_repeated(int threads, int times, const auto& f) {
+    const tbb::global_control control{tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads)};
+    tbb::task_arena arena{threads};
+    arena.execute([&] {
+        for (int time = 0; time < times; ++time) f();
+    });
+}
+
 }  // namespace
 
 TEST_CASE("same bits: twenty training steps with 1, 2, 3, 4 and 8 threads that all worked, and twice with one") {
@@ -143,6 +155,26 @@ TEST_CASE("same bits: twenty training steps with 1, 2, 3, 4 and 8 threads that a
 TEST_CASE("same bits: with every node, by direct kernels and by im2col, with clipping") {
     check_threads<tests::EveryNode>({.clip_norm = 0.5f, .plan = {.block = 1}});
     check_threads<tests::EveryNode>({.plan = {.choice = {.allow_direct = false}, .block = 1}});
+}
+
+TEST_CASE("same bits: by Winograd on maps of one tile, with weights that keep still") {
+    check_threads<tests::OneTile>({.plan = {.block = 1}});
+}
+
+TEST_CASE_TEMPLATE("same bits: one image, or one block of images, that 1, 2, 3 and 4 threads share", Net, ResNet18<10>,
+                   CifarResNet18<10>, tests::OneTile) {
+    const Model<Net> model{Seed{3}};
+    for (const Index batch : {1, 3}) {
+        const Classifier<Net> classify{model, {.batch = batch}};
+        const auto pixels = tests::uniform<float>(static_cast<std::size_t>(batch * 3 * Net::image.area()), 1);
+        std::vector<float> expected;
+        for (const int threads : {1, 2, 3, 4})
+            check_repeated(threads, 5, [&] {
+                const auto logits = classify(nchw(pixels.data(), batch, Net::image));
+                if (expected.empty()) expected.assign(logits.values().begin(), logits.values().end());
+                CHECK(tests::same_bits(logits.values(), expected));
+            });
+    }
 }
 
 TEST_CASE("same bits: a classifier with 1, 2, 3, 4 and 8 threads") {

@@ -58,6 +58,23 @@ struct SmallResNet {
     RESNET_MEMBERS(conv1, bn1, block1, block2, fc)
 };
 
+/// Maps that are one tile of Winograd's, and weights that keep still while the tiles of many images pass by.
+struct OneTile {
+    static constexpr Extent image{9, 9};
+    static constexpr int classes = 5;
+
+    Conv2d<3, 160, k3, 2> conv1;
+    CifarBasicBlock<160, 160> block1;     // 5x5
+    CifarBasicBlock<160, 160, 2> block2;  // 3x3
+    CifarBasicBlock<160, 160, 2> block3;  // 2x2
+    Linear<160, classes> fc;
+
+    constexpr auto operator()(Value<3> x) const {
+        return fc(adaptive_avg_pool2d(block3(block2(block1(relu(conv1(x)))))));
+    }
+    RESNET_MEMBERS(conv1, block1, block2, block3, fc)
+};
+
 /// A smaller network still, for files: that of check_with_python.py.
 template <int Classes>
 struct Tiny {

@@ -1,7 +1,7 @@
 // The engine and the loader on several threads, for ThreadSanitizer: training from a loader, calls of one classifier
-// from many threads, loaders side by side. Prints a checksum of all bits, which is the same on oneTBB's threads. With
-// -DRESNET_PLANTED_RACE there is a race in it, which ThreadSanitizer has to find: so it sees what the threads of
-// for_each_chunk do.
+// from many threads, loaders side by side, one image's layers on all threads. Prints a checksum of all bits, which is the
+// same on oneTBB's threads. With -DRESNET_PLANTED_RACE there is a race in it, which ThreadSanitizer has to find: so it
+// sees what the threads of for_each_chunk do.
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include <resnet/classifier.hpp>
 #include <resnet/data/loader.hpp>
 #include <resnet/io/crc32c.hpp>
+#include <resnet/resnet18.hpp>
 #include <resnet/trainer.hpp>
 
 #include "../support/networks.hpp"
@@ -48,6 +49,22 @@ void train(Model<Net>& model, const Dataset& dataset) {
         }
         for (const auto& b : loader.epoch(epoch, 2)) trainer.step(b.images, b.labels);
     }
+}
+
+/// The products of one block of images, and the parts of a layer that one image passes, shared by all threads.
+std::vector<float> share() {
+    Model<tests::OneTile> model{Seed{1}};
+    constexpr Index few = 3;
+    const auto pixels = tests::uniform<float>(few * 3 * ResNet18<>::image.area(), 1);
+    Trainer trainer{model, SGD{}};
+    for (int step = 0; step < 2; ++step)
+        trainer.step(nchw(pixels.data(), few, tests::OneTile::image), tests::labels(few, tests::OneTile::classes));
+    const Model<ResNet18<>> tutorial{Seed{1}};
+    const auto logits = Classifier{tutorial, {.batch = 1}}(nchw(pixels.data(), 1, ResNet18<>::image));
+    std::vector<float> rows{logits.values().begin(), logits.values().end()};
+    const auto parameters = model.weights().parameters().span();
+    rows.insert(rows.end(), parameters.begin(), parameters.end());
+    return rows;
 }
 
 /// Many calls of one classifier at once, of both kinds, fed by a loader each; every caller gets the same.
@@ -89,6 +106,8 @@ int main() {
     sum.add(std::as_bytes(model.weights().parameters().span()));
     sum.add(std::as_bytes(model.weights().statistics().span()));
     sum.add(std::as_bytes(std::span{rows}));
+    const std::vector<float> shared = share();
+    sum.add(std::as_bytes(std::span{shared}));
     std::printf("checksum %08x\n", static_cast<unsigned>(sum.value()));
 #if defined(RESNET_PLANTED_RACE)
     int chunks = 0;

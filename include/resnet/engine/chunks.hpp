@@ -22,6 +22,11 @@ constexpr Index convolution_work(const ConvolutionShape& shape, Index images) {
     return convolution_macs_work(shape, images) + shape.weights();
 }
 
+/// Whether every run of a block of so many images has few rows, so that taps go outermost.
+inline bool goes_by_tap(const PlannedStep& planned, Index images) {
+    return !planned.tap_runs.empty() && planned.table.longest_run * images <= most_rows_by_tap(planned.shape);
+}
+
 /// A convolution's chunks: blocks of images x bands of runs x groups of panels.
 struct ConvolutionChunks {
     Index blocks = 1, bands = 1, panel_groups = 1;
@@ -35,6 +40,8 @@ inline ConvolutionChunks convolution_chunks(const Plan& plan, const PlannedStep&
     // Panels first: each worker then reads its own part of the weights. Then bands of rows, each of which reads all of
     // them.
     chunks.panel_groups = std::min<Index>(panels, divide_up(wanted, chunks.blocks));
+    // By tap the rows of the map share a weight: that is what they are gathered for.
+    if (goes_by_tap(step, std::min<Index>(images, plan.block()))) return chunks;
     const Index wanted_bands = std::min(wanted, convolution_macs_work(step.shape, images) / least_work_a_chunk);
     chunks.bands = std::clamp<Index>(divide_up(wanted_bands, chunks.blocks * chunks.panel_groups), 1,
                                      static_cast<Index>(step.table.runs.size()));
@@ -87,9 +94,9 @@ struct WinogradSizes {
     const WinogradForm& form;
     StepKind kind;
     int in, out;
-    /// From 3 MiB of transformed weights on, reading them again for each group of rows costs more than keeping them
-    /// still; so do sums over the few rows that a block of one-tile maps has. A block alone keeps them still to share
-    /// its products among workers.
+    /// From 3 MiB of transformed weights (floats) on, reading them again for each group of rows costs more than keeping
+    /// them still; so do sums over the few rows that a block of one-tile maps has. A block alone keeps them still to
+    /// share its products among workers.
     bool keeps_weights_still;
 
     WinogradSizes(StepKind step_kind, const PlannedStep& step, bool one_block)
@@ -97,7 +104,7 @@ struct WinogradSizes {
           kind{step_kind},
           in{step.shape.in},
           out{step.shape.out},
-          keeps_weights_still{weights() * 4 > (Index{3} << 20) || one_block ||
+          keeps_weights_still{weights() > 3 * (Index{1} << 18) || one_block ||
                               (form.one_tile && kind == StepKind::convolution_grad_weight)} {}
 
     Index weights() const { return Index{form.all_products()} * in * out; }

@@ -45,11 +45,6 @@ void collect_chunk(const Run<Scalar>& run, const Step& step, const PlannedStep& 
     if (chunk.first_panel == 0) *part.rows = static_cast<double>(rows);
 }
 
-/// Whether every run of a block of so many images has few rows, so that taps go outermost (convolution_by_tap.inl).
-inline bool goes_by_tap(const PlannedStep& planned, Index images) {
-    return !planned.tap_runs.empty() && planned.table.longest_run * images <= few_rows;
-}
-
 template <class Scalar>
 void run_direct(const Run<Scalar>& run, const Step& step, const PlannedStep& planned, ConvolutionJob<Scalar> job,
                 int from, int to) {

@@ -75,7 +75,7 @@ private:
 /// Rows of tiles before block `block`, tile `tile`, counted from the start of the batch.
 template <class Scalar>
 Index winograd_row(const Run<Scalar>& run, Index tiles, Index block, Index tile) {
-    return block * run.plan.block() * tiles + (block < run.blocks() ? tile * run.block_images(block) : 0);
+    return block * run.plan.block() * tiles + tile * run.block_images(block);
 }
 
 template <class Scalar>
@@ -245,7 +245,7 @@ private:
     Index work_;
 };
 
-/// The gradient of the weights, the exact adjoint of the forward transforms: dU = V^T dM (36 products), dW = G^T dU G.
+/// The gradient of the weights, the exact adjoint of the forward transforms: dU = V^T dM, dW = G^T dU G.
 template <class Scalar>
 class WinogradWeightGradient {
 public:

@@ -74,7 +74,7 @@ public:
     }
 
     Index images() const noexcept { return images_; }
-    int workers() const noexcept { return worker_count() < workers_ ? worker_count() : workers_; }
+    int workers() const noexcept { return std::min(worker_count(), workers_); }
 
     Scalar* tensor(int index) noexcept { return arena_.data() + plan_->offset(index, images_); }
     /// Mean, then sum of squared deviations, of a tensor's channels over the whole batch.

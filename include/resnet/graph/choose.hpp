@@ -37,11 +37,13 @@ constexpr std::string_view decline_winograd(const ConvolutionShape& shape, const
     const WinogradForm& form = winograd_forms[winograd_form(shape.output)];
     const Index tiles = form.tiles(shape.output).area();
     // In multiplications: a tile costs its products whatever of it lies outside the map, and transforms about half as
-    // much again; for few images it counts that a weight is read, which takes as long as some four multiplications. (An
-    // image alone, one core of a Zen 5: 7x7 of 512 channels take 0.97 ms by Winograd, 1.15 by live taps; 5x5 of 64 take
-    // 0.013 and 0.007.)
-    const Index direct = options.images * live_pairs(shape) + 4 * live_taps(shape);
-    const Index winograd = options.images * tiles * form.all_products() * 3 / 2 + 4 * form.all_products();
+    // much again; for few images it counts that a weight is read, which takes as long as some four multiplications, or
+    // eight where it comes from far away. (An image alone, one core of a Zen 5, by Winograd and by live taps: 7x7 of
+    // 512 channels 0.99 and 0.94 ms, with two cores 0.80 and 0.49; 8x8 of 256 0.23 and 0.35; 5x5 of 64 0.013 and
+    // 0.008. Two images, 7x7 of 512: 1.39 and 1.87.)
+    const Index reading = has_distant_weights(shape) ? 8 : 4;
+    const Index direct = options.images * live_pairs(shape) + reading * live_taps(shape);
+    const Index winograd = options.images * tiles * form.all_products() * 3 / 2 + reading * form.all_products();
     if (winograd >= direct) return "live taps of this map and batch cost less than whole tiles";
     return {};
 }

@@ -17,12 +17,16 @@ struct TileTarget {
 };
 
 /// Packed weights as a tile reads them: of a tap and an input channel, a panel's channels; the next panel's are
-/// `panel_stride` further.
+/// `panel_stride` further. With each, the one `ahead` elements further is fetched into the caches; 0: none.
 template <class Scalar>
 struct TileWeights {
     const Scalar* data;
     Index panel_stride;
+    Index ahead;
 };
+
+/// Few rows wait for weights from the last-level cache, where the hardware's prefetch stops at each page's end.
+constexpr Index weights_ahead(Index rows) { return rows <= 4 ? 2048 : 0; }
 
 /// output[Rows][Panels * Vectors * lanes] = epilogue(sum over taps, k < depth of input[row][k] * weight[tap][k]).
 template <class Scalar, int Rows, int PanelVectors, int TilePanels = 1>
@@ -32,11 +36,9 @@ void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, 
     using Packet = typename Vector<Scalar>::Packet;
     using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes;
-    // Few rows wait for weights from the last-level cache, where the hardware's prefetch stops at each page's end.
-    constexpr bool prefetches = Rows <= 4 && Rows < tile_rows;
-    // Two images of the tutorial's network in flight: 59.5 microseconds an image without, 54.3 with.
-    constexpr std::uintptr_t ahead =
-        512 * sizeof(Scalar);  // which may lie behind the last weight: an address, not a pointer
+    // An address, not a pointer: it may lie behind the last weight. (Whether there is one is asked once, not in the
+    // loop: compilers write a loop for each answer.)
+    const std::uintptr_t ahead = static_cast<std::uintptr_t>(weight.ahead) * sizeof(Scalar);
 
     Packet sum[Rows][Vectors];
     RESNET_UNROLL
@@ -62,7 +64,7 @@ void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, 
             RESNET_UNROLL
             for (int v = 0; v < Vectors; ++v) {
                 const Scalar* from = w + v / PanelVectors * weight.panel_stride + v % PanelVectors * lanes;
-                if (prefetches)
+                if (ahead != 0)
                     __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(from) + ahead));
                 b[v] = *reinterpret_cast<const Packet*>(from);
             }
@@ -182,16 +184,13 @@ void convolution(const ConvolutionJob<Scalar>& job) noexcept {
     const Index input_stride = b == 1 ? table.input_step * in : in;
     const Index output_stride = b == 1 ? table.output_step * Index{job.out} : job.out;
 
-    Index most_rows = b;
-    if (merged)
-        for (Index r = job.first_run; r < job.last_run; ++r)
-            most_rows = std::max(most_rows, table.runs[static_cast<std::size_t>(r)].count * b);
-
+    const Index most_rows = merged ? table.longest_run * b : b;
     int together = 1;
     for (int p = job.first_panel; p < job.last_panel; p += together) {
         const Panels::Panel panel = panels[p];
         together = panel_group(panels, p, job.last_panel, panels_together(most_rows));
-        const TileWeights<Scalar> weight{job.weight + panel.first * depth_total, panel.vectors * lanes * depth_total};
+        const TileWeights<Scalar> weight{job.weight + panel.first * depth_total, panel.vectors * lanes * depth_total,
+                                         weights_ahead(most_rows)};
         const Index width = Index{panel.vectors} * lanes;
         for (int first_tap = 0; first_tap < live; first_tap += taps_a_block)
             for (Index k = 0; k < in; k += piece)

@@ -27,7 +27,8 @@ void add_tap(const ConvolutionJob<Scalar>& job, const Panels::Panel& panel, Inde
         for (int r = 0; r < rows.count; ++r)
             std::copy_n(job.input + rows.input[r] * in + k, depth, rows.inputs + r * depth);
         const Tap tap{0, 0};
-        convolution_rows(rows.count, panel, 1, rows.inputs, depth, &tap, 1, depth, {weight + k * width, 0},
+        convolution_rows(rows.count, panel, 1, rows.inputs, depth, &tap, 1, depth,
+                         {weight + k * width, 0, depth * width},
                          {.output = rows.sums, .start = rows.sums, .stride = width, .bias = nullptr, .relu = false});
     }
     for (int r = 0; r < rows.count; ++r)

@@ -181,7 +181,7 @@ void matrix_product(const MatrixProductJob<Scalar>& job) noexcept {
         const TileTarget<Scalar> target{
             .output = job.output + panel.first, .start = nullptr, .stride = job.out, .bias = nullptr, .relu = false};
         const TileWeights<Scalar> weight{job.weight + Index{panel.first} * job.in,
-                                         Index{panel.vectors} * panels.lanes * job.in};
+                                         Index{panel.vectors} * panels.lanes * job.in, weights_ahead(job.rows)};
         convolution_rows(job.rows, panel, together, job.input, job.in, &whole, 1, job.in, weight, target);
     }
 }
