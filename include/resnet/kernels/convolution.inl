@@ -25,8 +25,10 @@ struct TileWeights {
     Index ahead;
 };
 
-/// Few rows wait for weights from the last-level cache, where the hardware's prefetch stops at each page's end.
-constexpr Index weights_ahead(Index rows) { return rows <= 4 ? 2048 : 0; }
+/// Few rows wait for weights from the last-level cache, where the hardware's prefetch stops at each page's end. (Two
+/// images of the tutorial's network in flight: 59.5 microseconds an image without, 54.3 with.)
+inline constexpr Index next_weights = 512;
+constexpr Index weights_ahead(Index rows) { return rows <= 4 ? next_weights : 0; }
 
 /// output[Rows][Panels * Vectors * lanes] = epilogue(sum over taps, k < depth of input[row][k] * weight[tap][k]).
 template <class Scalar, int Rows, int PanelVectors, int TilePanels = 1>

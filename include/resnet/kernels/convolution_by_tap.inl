@@ -24,11 +24,13 @@ void add_tap(const ConvolutionJob<Scalar>& job, const Panels::Panel& panel, Inde
         std::copy_n(job.output + rows.output[r] * job.out + panel.first, panel.valid, rows.sums + r * width);
     for (Index k = 0; k < in; k += rows.depth) {
         const Index depth = std::min(rows.depth, in - k);
+        // Weights from far away are fetched a whole block ahead. (An image of 4x4x512, one core of a Zen 5: 0.42 ms
+        // without, 0.33 with. The tutorial's network, whose weights are nearer, is 3 % slower with blocks.)
+        const Index ahead = live * in * job.out >= distant_weights ? depth * width : next_weights;
         for (int r = 0; r < rows.count; ++r)
             std::copy_n(job.input + rows.input[r] * in + k, depth, rows.inputs + r * depth);
         const Tap tap{0, 0};
-        convolution_rows(rows.count, panel, 1, rows.inputs, depth, &tap, 1, depth,
-                         {weight + k * width, 0, depth * width},
+        convolution_rows(rows.count, panel, 1, rows.inputs, depth, &tap, 1, depth, {weight + k * width, 0, ahead},
                          {.output = rows.sums, .start = rows.sums, .stride = width, .bias = nullptr, .relu = false});
     }
     for (int r = 0; r < rows.count; ++r)
