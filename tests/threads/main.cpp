@@ -60,7 +60,8 @@ std::vector<float> share() {
     for (int step = 0; step < 2; ++step)
         trainer.step(nchw(pixels.data(), few, tests::OneTile::image), tests::labels(few, tests::OneTile::classes));
     const Model<ResNet18<>> tutorial{Seed{1}};
-    const auto logits = Classifier{tutorial, {.batch = 1}}(nchw(pixels.data(), 1, ResNet18<>::image));
+    const Classifier classifier{tutorial, {.batch = 1}};
+    const auto logits = classifier(nchw(pixels.data(), 1, ResNet18<>::image));
     std::vector<float> rows{logits.values().begin(), logits.values().end()};
     const auto parameters = model.weights().parameters().span();
     rows.insert(rows.end(), parameters.begin(), parameters.end());
