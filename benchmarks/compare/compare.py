@@ -71,8 +71,8 @@ NOT_HELD = ("ONNX Runtime",)
 PYTHON_WORKERS = {"PyTorch": "pytorch_worker.py", "ONNX Runtime": "onnxruntime_worker.py", "OpenVINO": "openvino_worker.py"}
 
 
-def settings(row):
-    """All (contestant, setting) of a row, ours first."""
+def settings(row, threads):
+    """All (contestant, setting) of a row, ours first. On one thread a batch for each thread is what the others do already."""
     pytorch = ["eager", "channels-last", "compile", "compile-channels-last"]
     if row.work == "loader":
         last = pytorch[1::2]  # bytes come with channels last
@@ -84,7 +84,8 @@ def settings(row):
     rivals = [("PyTorch", setting) for setting in pytorch]
     if row.work == "infer":
         rivals += [("ONNX Runtime", "default"), ("ONNX Runtime", "in-flight"), ("OpenVINO", "latency"), ("OpenVINO", "throughput")]
-    return [(OURS, setting) for setting in OUR_SETTINGS[row.work] + WITHOUT_WINOGRAD[row.work]] + rivals
+    everyone = [(OURS, setting) for setting in OUR_SETTINGS[row.work] + WITHOUT_WINOGRAD[row.work]] + rivals
+    return [(name, setting) for name, setting in everyone if threads > 1 or "in-flight" not in setting]
 
 
 class Contestant:
@@ -146,7 +147,7 @@ class Contestant:
 def start(row, case, options, contestants):
     """Fills `contestants`, so that the caller can end those that run, whatever happens here; returns the settings left out."""
     left_out = []
-    for name, setting in settings(row):
+    for name, setting in settings(row, options.threads):
         if name in options.without:
             continue
         print(f"  {row.name}: {name}, {setting}", file=sys.stderr)
@@ -227,8 +228,9 @@ def compare(row, case, options, record):
     def median_ratio(theirs):
         return f"{ratios(theirs, to=ours)[1]:.2f}" if theirs else "-"
 
+    failed = "".join(f"; {setting} failed" for setting in left_out)
     cells = [
-        row.network, row.batch, row.work, f"{our_best.setting}: {our_speed}", f"{rival.name} {rival.setting}: {rival_speed}" + "".join(f"; {setting} failed" for setting in left_out),
+        row.network, row.batch, row.work, f"{our_best.setting}: {our_speed}", f"{rival.name} {rival.setting}: {rival_speed}{failed}",
         f"{median:.2f} ({low:.2f} to {high:.2f})", f"{ratios(held, to=without_winograd)[1]:.2f}",
         median_ratio([c for c in rivals if c.name == "PyTorch"]), f"{row.at_least}", f"{row.aim}",
         f"{max(c.difference for c in ours):.0e}", f"{100 * min(c.agreement for c in ours):.1f} %", *([median_ratio(not_held)] if options.isa else []),

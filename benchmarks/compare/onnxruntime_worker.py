@@ -30,8 +30,8 @@ class Caller:
             self.bindings.append(binding)
         self.turn = itertools.cycle(self.bindings)
 
-    def run(self, count):
-        for _ in range(count):
+    def run(self, turns):
+        for _ in turns:
             session.run_with_iobinding(next(self.turn))
 
 
@@ -45,7 +45,7 @@ def run(count):
 def logits():
     parts = []
     for _ in case.images:
-        all_callers[0].run(1)
+        all_callers[0].run(range(1))
         parts.append(all_callers[0].result.copy())
     return np.concatenate(parts)
 

@@ -36,10 +36,10 @@ def inference():
         model = torch.compile(model)
 
     def caller(own):
-        def run(count):
+        def run(turns):
             torch.set_num_threads(options.threads // callers)  # OpenMP's setting is the thread's
             with torch.inference_mode() if not compiled else torch.no_grad():
-                for _ in range(count):
+                for _ in turns:
                     own.copy_(model(images[next(turn)]))
 
         return run
@@ -49,7 +49,7 @@ def inference():
     def logits():
         parts = []
         for _ in images:
-            all_callers[0](1)
+            all_callers[0](range(1))
             parts.append(result.numpy().copy())
         return np.concatenate(parts)
 

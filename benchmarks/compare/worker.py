@@ -9,9 +9,9 @@ resnet_worker.cpp speaks the same.
 """
 
 import argparse
+import concurrent.futures
 import os
 import sys
-import threading
 import time
 
 
@@ -25,15 +25,14 @@ def arguments():
 
 
 def run_in_flight(callers, count):
-    """callers[k](part) on a thread each, for equal parts of `count` batches; one caller works on the thread that asks."""
+    """callers[k](turns) on a thread each. They share `turns`, one for each batch: who is done with one takes the next. One caller
+    works on the thread that asks."""
+    turns = iter(range(count))
     if len(callers) == 1:
-        return callers[0](count)
-    parts = [count * (k + 1) // len(callers) - count * k // len(callers) for k in range(len(callers))]
-    threads = [threading.Thread(target=caller, args=(part,)) for caller, part in zip(callers, parts)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+        return callers[0](turns)
+    with concurrent.futures.ThreadPoolExecutor(len(callers)) as pool:
+        for _ in pool.map(lambda caller: caller(turns), callers):
+            pass  # and an error is raised here
 
 
 def serve(version, logits, run, in_flight=1):
