@@ -53,6 +53,7 @@ void run_direct(const Run<Scalar>& run, const Step& step, const PlannedStep& pla
     job.table = &planned.table;
     job.taps = planned.tap_runs.data();
     job.weight = run.packs.at(planned.pack);
+    job.distant_weights = has_distant_weights(planned.shape);
     run.for_each_chunk(chunks.count(), run.convolution_work(planned.shape), [&](Index index, int) {
         const ConvolutionChunk chunk = convolution_chunk(chunks, planned, panels.count(), index);
         ConvolutionJob<Scalar> part = job;

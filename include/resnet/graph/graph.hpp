@@ -86,10 +86,6 @@ constexpr Index live_taps(const ConvolutionShape& shape) {
     return sum_over_taps(shape, [](LiveRange range) { return range.count() > 0 ? 1 : 0; });
 }
 
-/// From so many weights on (4 MiB of floats) they come from the last cache or from memory each time that they are read.
-inline constexpr Index distant_weights = Index{1} << 20;
-constexpr bool has_distant_weights(const ConvolutionShape& shape) { return shape.weights() >= distant_weights; }
-
 struct CustomOperation;  // custom.hpp
 
 struct Node {

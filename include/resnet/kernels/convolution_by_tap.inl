@@ -1,6 +1,6 @@
-// Direct convolution of a few rows, such as one image on a small map. There each run of positions has one to three rows
-// and taps of its own, and would read the weights of its taps again. Here taps go outermost instead: the rows of a tap
-// are gathered, and a weight is read once for all of them. The additions of a sum and their order are those of
+// Direct convolution of a few rows, such as one image on a small map. There each run of positions has a few rows and taps
+// of its own, and would read the weights of its taps again. Here taps go outermost instead: the rows of a tap are
+// gathered, and a weight is read once for up to 32 of them. The additions of a sum and their order are those of
 // convolution.inl, and so are its bits, but for the sign of a sum that is zero by underflow.
 
 /// The rows of a tap, gathered side by side: its inputs, and the sums, which wait in the output from tap to tap.
@@ -26,7 +26,7 @@ void add_tap(const ConvolutionJob<Scalar>& job, const Panels::Panel& panel, Inde
         const Index depth = std::min(rows.depth, in - k);
         // Weights from far away are fetched a whole block ahead. (An image of 4x4x512, one core of a Zen 5: 0.42 ms
         // without, 0.33 with. The tutorial's network, whose weights are nearer, is 3 % slower with blocks.)
-        const Index ahead = live * in * job.out >= distant_weights ? depth * width : next_weights;
+        const Index ahead = job.distant_weights ? depth * width : prefetch_distance;
         for (int r = 0; r < rows.count; ++r)
             std::copy_n(job.input + rows.input[r] * in + k, depth, rows.inputs + r * depth);
         const Tap tap{0, 0};

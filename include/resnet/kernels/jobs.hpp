@@ -54,6 +54,7 @@ struct ConvolutionJob {
     int in = 0, out = 0;
     const Scalar* input = nullptr;     // [positions][b][In]
     const Scalar* weight = nullptr;    // [panel][live tap][In][panel's channels]
+    bool distant_weights = false;      // see has_distant_weights
     const Scalar* bias = nullptr;      // [padded Out] or null
     const Scalar* residual = nullptr;  // like output, or null
     Scalar* output = nullptr;          // [positions][b][Out]
