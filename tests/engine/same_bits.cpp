@@ -158,6 +158,15 @@ TEST_CASE("same bits: with every node, by direct kernels and by im2col, with cli
 }
 
 TEST_CASE("same bits: by Winograd on maps of one tile, with weights that keep still") {
+    Model<tests::OneTile> model{Seed{1}};
+    Trainer trainer{model, SGD{}, {.plan = {.block = 1}}};
+    const Plan& plan = trainer.plan();
+    int still = 0;
+    for (int i = 0; i < plan.size(); ++i)
+        if (const StepKind kind = plan.program().steps[static_cast<std::size_t>(i)].kind;
+            kind == StepKind::convolution && plan[i].kernel == ConvolutionKernel::winograd)
+            still += WinogradSizes{kind, plan[i], false}.keeps_weights_still ? 1 : 0;
+    REQUIRE(still > 0);
     check_threads<tests::OneTile>({.plan = {.block = 1}});
 }
 

@@ -51,10 +51,11 @@ void train(Model<Net>& model, const Dataset& dataset) {
     }
 }
 
-/// The products of one block of images, and the parts of a layer that one image passes, shared by all threads.
-std::vector<float> share() {
+/// Parameters that few images gave, and the logits of one: the threads share a block's products and a layer's parts.
+std::vector<float> few_images() {
     Model<tests::OneTile> model{Seed{1}};
     constexpr Index few = 3;
+    static_assert(tests::OneTile::image.area() <= ResNet18<>::image.area());
     const auto pixels = tests::uniform<float>(few * 3 * ResNet18<>::image.area(), 1);
     Trainer trainer{model, SGD{}};
     for (int step = 0; step < 2; ++step)
@@ -107,8 +108,8 @@ int main() {
     sum.add(std::as_bytes(model.weights().parameters().span()));
     sum.add(std::as_bytes(model.weights().statistics().span()));
     sum.add(std::as_bytes(std::span{rows}));
-    const std::vector<float> shared = share();
-    sum.add(std::as_bytes(std::span{shared}));
+    const std::vector<float> of_few = few_images();
+    sum.add(std::as_bytes(std::span{of_few}));
     std::printf("checksum %08x\n", static_cast<unsigned>(sum.value()));
 #if defined(RESNET_PLANTED_RACE)
     int chunks = 0;
