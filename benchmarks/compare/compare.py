@@ -23,6 +23,9 @@ from dataclasses import dataclass
 import numpy as np
 
 HERE = pathlib.Path(__file__).parent
+sys.path.append(str(HERE.parent))
+from machine import cpu_model
+
 NETWORKS = HERE.parents[1] / "tests" / "parity" / "networks.py"  # PyTorch's
 
 
@@ -251,13 +254,6 @@ HEADINGS = [
 
 def first_line(*command):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
-
-
-def cpu_model():
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return "unknown"
 
 
 def instructions(options):
