@@ -25,9 +25,9 @@ struct TileWeights {
     Index ahead;
 };
 
-/// Few rows wait for weights from the last-level cache, where the hardware's prefetch stops at each page's end; more keep
-/// the multipliers busy for as long as that takes. (Two images of the tutorial's network in flight: 59.5 microseconds an
-/// image without, 54.3 with.)
+/// Few rows wait for weights from the last-level cache, where the hardware's prefetch stops at each page's end; more
+/// keep the multipliers busy for as long as that takes. (Two images of the tutorial's network in flight: 59.5
+/// microseconds an image without, 54.3 with.)
 inline constexpr Index prefetch_distance = 512;
 constexpr Index weights_ahead(Index rows) { return rows <= 4 ? prefetch_distance : 0; }
 

@@ -1,5 +1,5 @@
-// Direct convolution of a few rows, such as one image on a small map. There each run of positions has a few rows and taps
-// of its own, and would read the weights of its taps again. Here taps go outermost instead: the rows of a tap are
+// Direct convolution of a few rows, such as one image on a small map. There each run of positions has a few rows and
+// taps of its own, and would read the weights of its taps again. Here taps go outermost instead: the rows of a tap are
 // gathered, and a weight is read once for up to 32 of them. The additions of a sum and their order are those of
 // convolution.inl, and so are its bits, but for the sign of a sum that is zero by underflow.
 
