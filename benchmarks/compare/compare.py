@@ -12,6 +12,7 @@ its fastest setting.
 import argparse
 import csv
 import datetime
+import math
 import os
 import pathlib
 import signal
@@ -95,7 +96,7 @@ class Contestant:
     """A worker process; stopped except inside its own calls."""
 
     def __init__(self, name, setting, case, row, options):
-        self.name, self.setting, self.row = name, setting, row
+        self.name, self.setting, self.row, self.failed = name, setting, row, False
         self.isa = "all" if not options.isa or name in NOT_HELD else options.isa
         program = [options.worker] if name == OURS else [sys.executable, HERE / PYTHON_WORKERS[name]]
         environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads))
@@ -169,17 +170,26 @@ def start(row, case, options, contestants):
 
 
 def measure(contestants, options, record):
-    """Seconds a batch: one list a round, in the order of the contestants."""
+    """Seconds a batch: one list a round, in the order of the contestants. A rival's setting that fails takes for ever from then on."""
     rounds = []
     for turn in range(options.rounds):
         seconds = [0.0] * len(contestants)
         for place in range(len(contestants)):
             k = (place + turn) % len(contestants)
             contestant = contestants[k]
-            contestant.signal(signal.SIGCONT)
-            contestant.run(contestant.in_flight)  # caches and threads awake
-            seconds[k] = contestant.run(contestant.count) / contestant.count
-            contestant.signal(signal.SIGSTOP)
+            if contestant.failed:
+                seconds[k] = math.inf
+                continue
+            try:
+                contestant.signal(signal.SIGCONT)
+                contestant.run(contestant.in_flight)  # caches and threads awake
+                seconds[k] = contestant.run(contestant.count) / contestant.count
+                contestant.signal(signal.SIGSTOP)
+            except (RuntimeError, OSError) as error:
+                if contestant.name == OURS:
+                    raise
+                print(f"  {contestant.name}, {contestant.setting}: failed in round {turn + 1}: {error}", file=sys.stderr)
+                contestant.failed, seconds[k] = True, math.inf
             record(contestant, turn, seconds[k])
         rounds.append(seconds)
     return rounds
@@ -205,7 +215,7 @@ def compare(row, case, options, record):
         [c for c in contestants if c.name == OURS and c.setting in chosen[row.work]] for chosen in (OUR_SETTINGS, WITHOUT_WINOGRAD)
     )
     rivals = [c for c in contestants if c.name != OURS]
-    if not any(c.isa == ours[0].isa for c in rivals):
+    if not any(c.isa == ours[0].isa and not c.failed for c in rivals):
         raise RuntimeError(f"{row.name}: no rival ran")
 
     def fastest(chosen, seconds):
@@ -231,6 +241,7 @@ def compare(row, case, options, record):
     def median_ratio(theirs):
         return f"{ratios(theirs, to=ours)[1]:.2f}" if theirs else "-"
 
+    left_out += [f"{c.name} {c.setting}" for c in rivals if c.failed]
     failed = "".join(f"; {setting} failed" for setting in left_out)
     cells = [
         row.network, row.batch, row.work, f"{our_best.setting}: {our_speed}", f"{rival.name} {rival.setting}: {rival_speed}{failed}",
