@@ -19,6 +19,13 @@ TEST_CASE("choose: the last candidate is im2col and declines nothing") {
                   .empty());
 }
 
+TEST_CASE("choose: distant are weights that are read, not those of taps that touch no data") {
+    const auto deep = [](int side) { return ConvolutionShape{512, 512, {3, 3, 1, 1}, {side, side}, {side, side}}; };
+    CHECK(has_distant_weights(deep(4)));
+    CHECK_FALSE(has_distant_weights(deep(1)));  // of nine taps one is live
+    CHECK_FALSE(has_distant_weights(map_of(12)));
+}
+
 TEST_CASE("choose: the first candidate that does not decline is taken") {
     for (const int kernel : {1, 3, 7, 9, 11})
         for (const bool direct : {true, false}) {

@@ -44,9 +44,9 @@ constexpr std::string_view decline_winograd(const ConvolutionShape& shape, const
     // In multiplications: a tile costs its products whatever of it lies outside the map, and transforms about half as
     // much again; for few images it counts that a weight is read, which takes as long as some four multiplications, or
     // eight where it comes from far away. (An image alone, one core of a Zen 5 with AVX-512, by Winograd and by live
-    // taps: 7x7 of 512 channels 0.99 and 0.94 ms, with two cores 0.80 and 0.49; 8x8 of 256 0.23 and 0.35; 5x5 of 64 0.013 and
-    // 0.008. Two images, 7x7 of 512: 1.39 and 1.87. With AVX2, whose multiplications take twice as long, Winograd would
-    // be the better one at 7x7: ImageNetResNet18 has 94 images/s there for 105.)
+    // taps: 7x7 of 512 channels 0.99 and 0.94 ms, with two cores 0.80 and 0.49; 8x8 of 256 0.23 and 0.35; 5x5 of 64
+    // 0.013 and 0.008. Two images, 7x7 of 512: 1.39 and 1.87. With AVX2, whose multiplications take twice as long,
+    // Winograd would be the better one at 7x7: ImageNetResNet18 has 94 images/s there for 105.)
     const Index reading = has_distant_weights(shape) ? 8 : 4;
     const Index direct = options.images * live_pairs(shape) + reading * live_taps(shape);
     const Index winograd = options.images * tiles * form.all_products() * 3 / 2 + reading * form.all_products();
