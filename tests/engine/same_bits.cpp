@@ -158,8 +158,9 @@ TEST_CASE("same bits: with every node, by direct kernels and by im2col, with cli
 }
 
 TEST_CASE("same bits: by Winograd on maps of one tile, with weights that keep still") {
+    const TrainerOptions options{.plan = {.block = 1}};
     Model<tests::OneTile> model{Seed{1}};
-    Trainer trainer{model, SGD{}, {.plan = {.block = 1}}};
+    Trainer trainer{model, SGD{}, options};
     const Plan& plan = trainer.plan();
     int still = 0;
     for (int i = 0; i < plan.size(); ++i)
@@ -167,7 +168,7 @@ TEST_CASE("same bits: by Winograd on maps of one tile, with weights that keep st
             kind == StepKind::convolution && plan[i].kernel == ConvolutionKernel::winograd)
             still += WinogradSizes{kind, plan[i], false}.keeps_weights_still ? 1 : 0;
     REQUIRE(still > 0);
-    check_threads<tests::OneTile>({.plan = {.block = 1}});
+    check_threads<tests::OneTile>(options);
 }
 
 TEST_CASE_TEMPLATE("same bits: one image, or one block of images, that 1, 2, 3 and 4 threads share", Net, ResNet18<10>,

@@ -1,7 +1,7 @@
 // The engine and the loader on several threads, for ThreadSanitizer: training from a loader, calls of one classifier
-// from many threads, loaders side by side, the layers of few images on all threads. Prints a checksum of all bits, which is the
-// same on oneTBB's threads. With -DRESNET_PLANTED_RACE there is a race in it, which ThreadSanitizer has to find: so it
-// sees what the threads of for_each_chunk do.
+// from many threads, loaders side by side, the layers of few images on all threads. Prints a checksum of all bits,
+// which is the same on oneTBB's threads. With -DRESNET_PLANTED_RACE there is a race in it, which ThreadSanitizer has to
+// find: so it sees what the threads of for_each_chunk do.
 #include <array>
 #include <chrono>
 #include <cstdint>

@@ -178,16 +178,13 @@ inline void Plan::plan_weight_gradient(PlannedStep& planned) {
 /// Where a convolution is used on maps of different sizes, the first of its gradients may leave out taps that a later
 /// one adds to: numbers of the last batch would still be there.
 inline void Plan::clear_taps() {
-    const auto gives_gradient = [&](int step, int layer) {
-        const Step& s = at(program_.steps, step);
-        return s.kind == StepKind::convolution_grad_weight && s.layer == layer;
-    };
     for (int first = 0; first < size(); ++first) {
         const Step& step = at(program_.steps, first);
         if (step.kind != StepKind::convolution_grad_weight || step.grad_parameters[0] != Write::overwrite) continue;
         PlannedStep& planned = at(steps_, first);
         for (int later = first + 1; later < size(); ++later) {
-            if (!gives_gradient(later, step.layer)) continue;
+            const Step& other = at(program_.steps, later);
+            if (other.kind != StepKind::convolution_grad_weight || other.layer != step.layer) continue;
             for (const int tap : at(steps_, later).live_taps)
                 if (!std::ranges::count(planned.live_taps, tap) && !std::ranges::count(planned.cleared_taps, tap))
                     planned.cleared_taps.push_back(tap);
