@@ -16,9 +16,13 @@ namespace resnet::inline v0 {
 
 namespace detail {
 
-inline constexpr int pack_strip = 16;             // channels that are turned together: one cache line of floats
-inline constexpr int winograd_pack_columns = 64;  // output channels of a turned strip at a time
-inline constexpr Index winograd_pack_scratch = Index{most_winograd_products} * pack_strip * winograd_pack_columns;
+// Winograd's packs are made in strips of some of the channels that are summed over: a strip's products meet in scratch,
+// so that each goes to its place in one long run, not a row at a time between all the others'.
+inline constexpr int pack_strip = 16;  // channels: one cache line of floats
+/// From product to product, a little more than a strip: powers of two would meet in the same sets of the caches.
+constexpr Index winograd_pack_stride(Index width) { return pack_strip * width + 16; }
+inline constexpr int widest_panel = 64;  // four vectors of 16 floats
+inline constexpr Index winograd_pack_scratch = most_winograd_products * winograd_pack_stride(widest_panel);
 
 /// One convolution's packing: sizes, panels of the channels that the step writes, master weights, destination.
 template <class Scalar>
@@ -29,12 +33,6 @@ struct Packing {
     const Scalar* weight;  // [tap][In][Out]
     Scalar* pack;
 
-    /// The panel that channel c belongs to, with its width.
-    Panels::Panel panel_of(int c) const {
-        int p = 0;
-        while (p + 1 < panels.count() && panels[p + 1].first <= c) ++p;
-        return panels[p];
-    }
     Index width(const Panels::Panel& panel) const { return Index{panel.vectors} * panels.lanes; }
     int products() const { return winograd_forms[step.form].all_products(); }
     const WinogradKernels<Scalar>& winograd() const { return kernels.winograd[step.form]; }
@@ -75,44 +73,38 @@ void pack_turned_tap(const Packing<Scalar>& to, int tap, Index position, Index l
 /// Winograd's transformed weights of one strip of input channels.
 template <class Scalar>
 void pack_winograd_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) {
-    const Index in = to.step.shape.in, out = to.step.shape.out;
-    const int products = to.products();
-    for (Index i = Index{strip} * pack_strip; i < std::min(Index{strip + 1} * pack_strip, in); ++i)
-        for (int p = 0; p < to.panels.count(); ++p) {
-            const Panels::Panel panel = to.panels[p];
-            const Index width = to.width(panel);
+    const Index in = to.step.shape.in, out = to.step.shape.out, first = Index{strip} * pack_strip;
+    const Index rows = std::min<Index>(pack_strip, in - first);
+    for (int p = 0; p < to.panels.count(); ++p) {
+        const Panels::Panel panel = to.panels[p];
+        const Index width = to.width(panel), stride = winograd_pack_stride(width);
+        for (Index i = 0; i < rows; ++i) {
             const Scalar* taps[9];
-            for (int t = 0; t < 9; ++t) taps[t] = to.weight + (Index{t} * in + i) * out + panel.first;
-            to.winograd().weight(taps, width, scratch, width);
-            for (int product = 0; product < products; ++product)
-                std::copy_n(scratch + product * width, width,
-                            to.pack + product * in * out + panel.first * in + i * width);
+            for (int t = 0; t < 9; ++t) taps[t] = to.weight + (Index{t} * in + first + i) * out + panel.first;
+            to.winograd().weight(taps, width, scratch + i * width, stride);
         }
+        for (int product = 0; product < to.products(); ++product)
+            std::copy_n(scratch + product * stride, rows * width,
+                        to.pack + product * in * out + panel.first * in + first * width);
+    }
 }
 
-/// The same for the gradient of the input: kernel turned by half a turn, channels exchanged.
+/// The same for the gradient of the input, strips of output channels: kernel turned by half a turn, channels exchanged.
 template <class Scalar>
 void pack_winograd_turned_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) {
-    const Index in = to.step.shape.in, out = to.step.shape.out, first_in = Index{strip} * pack_strip;
-    const int products = to.products();
-    for (Index first = 0; first < out; first += winograd_pack_columns) {
-        const Index columns = std::min<Index>(winograd_pack_columns, out - first);
-        for (Index i = 0; i < pack_strip; ++i) {
+    const Index in = to.step.shape.in, out = to.step.shape.out, first = Index{strip} * pack_strip;
+    const Index columns = std::min<Index>(pack_strip, out - first);
+    for (int p = 0; p < to.panels.count(); ++p) {
+        const Panels::Panel panel = to.panels[p];
+        const Index width = to.width(panel), stride = winograd_pack_stride(width);
+        for (Index i = 0; i < width; ++i) {
             const Scalar* taps[9];
-            for (int t = 0; t < 9; ++t) taps[t] = to.weight + (Index{8 - t} * in + first_in + i) * out + first;
-            to.winograd().weight(taps, columns, scratch + i * products * columns, columns);
+            for (int t = 0; t < 9; ++t) taps[t] = to.weight + (Index{8 - t} * in + panel.first + i) * out + first;
+            to.winograd().weight(taps, columns, scratch + i * columns, stride);
         }
-        for (int product = 0; product < products; ++product) {
-            for (Index i = 0; i < pack_strip;) {  // a strip may lie in several narrow panels
-                const Panels::Panel panel = to.panel_of(static_cast<int>(first_in + i));
-                const Index width = to.width(panel), last = std::min<Index>(pack_strip, panel.first + width - first_in);
-                Scalar* rows =
-                    to.pack + product * in * out + panel.first * out + first * width + (first_in - panel.first);
-                to.kernels.transpose(scratch + (i * products + product) * columns, products * columns, last - i,
-                                     columns, rows + i, width);
-                i = last;
-            }
-        }
+        for (int product = 0; product < to.products(); ++product)
+            to.kernels.transpose(scratch + product * stride, columns, width, columns,
+                                 to.pack + product * in * out + panel.first * out + first * width, width);
     }
 }
 
@@ -128,12 +120,7 @@ public:
         for (int i = 0; i < plan.size(); ++i) {
             first_task_.push_back(std::ssize(tasks_));
             if (plan[i].pack < 0) continue;
-            const int pieces = plan[i].kernel == ConvolutionKernel::winograd
-                                   ? static_cast<int>(divide_up(plan[i].shape.in, detail::pack_strip))
-                               : plan[i].kernel == ConvolutionKernel::direct
-                                   ? static_cast<int>(plan[i].table.live.size())
-                                   : 0;
-            for (int piece = 0; piece < pieces; ++piece) tasks_.push_back({i, piece});
+            for (int piece = 0; piece < pieces(plan[i], is_forward(i)); ++piece) tasks_.push_back({i, piece});
         }
         first_task_.push_back(std::ssize(tasks_));
     }
@@ -173,15 +160,28 @@ public:
 
 private:
     struct Task {
-        int step, piece;  // a live tap, or a strip of input channels
+        int step, piece;  // a live tap, or a strip of the channels that are summed over
     };
+
+    static int pieces(const PlannedStep& step, bool forward) {
+        switch (step.kernel) {
+            case ConvolutionKernel::winograd:
+                return static_cast<int>(divide_up(forward ? step.shape.in : step.shape.out, detail::pack_strip));
+            case ConvolutionKernel::direct:
+                return static_cast<int>(step.table.live.size());
+            case ConvolutionKernel::im2col:
+                break;
+        }
+        return 0;
+    }
+    bool is_forward(int step) const { return resnet::at(plan_.program().steps, step).kind == StepKind::convolution; }
 
     void run_tasks(Index first, Index last, Index elements, const auto& weight_of) {
         scratch_.reserve(scratch_elements(plan_, worker_count()));
         for_each_chunk(last - first, workers_for(elements, worker_count()), [&](Index chunk, int slot) {
             const Task& task = tasks_[static_cast<std::size_t>(first + chunk)];
             const PlannedStep& step = plan_[task.step];
-            const bool forward = resnet::at(plan_.program().steps, task.step).kind == StepKind::convolution;
+            const bool forward = is_forward(task.step);
             const detail::Packing<Scalar> to{kernels_, step, kernels_.panels(forward ? step.shape.out : step.shape.in),
                                              weight_of(task.step), buffer_.data() + step.pack};
             Scalar* scratch = scratch_.data() + slot * detail::winograd_pack_scratch;
