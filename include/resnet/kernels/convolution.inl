@@ -16,13 +16,19 @@ struct TileTarget {
     bool relu;
 };
 
+inline constexpr Index cache_line = 64;  // bytes
+
 /// Packed weights as a tile reads them: of a tap and an input channel, a panel's channels; the next panel's are
-/// `panel_stride` further. With each, the one `ahead` elements further is fetched into the caches; 0: none.
+/// `panel_stride` further. Two ways to fetch weights before they are wanted, in elements; 0: not in this way.
+/// Where several tiles use the same weights, all but the first read them from near, and have the time to fetch those
+/// that come next. (An image of ImageNetResNet18 and of CifarResNet18, two cores of an Emerald Rapids, whose last-level
+/// cache gives a core 22 GB/s: 1.10 and 1.05 times as fast; 128 images of CifarResNet18 1.06.)
 template <class Scalar>
 struct TileWeights {
     const Scalar* data;
     Index panel_stride;
-    Index ahead;
+    Index ahead = 0;  // with each weight, the one so much further, into the nearest cache
+    Index next = 0;   // with each channel of a tap, one more cache line from there on, into the second-level cache
 };
 
 /// Few rows wait for weights from the last-level cache, where the hardware's prefetch stops at each page's end; more
@@ -59,10 +65,16 @@ void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, 
                 sum[r][v] += *reinterpret_cast<const Unaligned*>(target.start + r * target.stride + v * lanes);
         }
     }
+    std::uintptr_t next =
+        reinterpret_cast<std::uintptr_t>(weight.data) + static_cast<std::uintptr_t>(weight.next) * sizeof(Scalar);
     for (int t = 0; t < count; ++t) {
         const Scalar* a = input + taps[t].input;
         const Scalar* w = weight.data + taps[t].weight;
         for (Index k = 0; k < depth; ++k, w += PanelVectors * lanes) {
+            if (TilePanels == 1 && weight.next != 0) {  // panels go together where a single tile has all rows
+                __builtin_prefetch(reinterpret_cast<const void*>(next), 0, 2);
+                next += cache_line;
+            }
             Packet b[Vectors];
             RESNET_UNROLL
             for (int v = 0; v < Vectors; ++v) {
@@ -140,8 +152,7 @@ void convolution_partial_tile(ConvolutionTile<Scalar> tile, int rows, int valid,
 /// since a tile of 4 rows still fills the multipliers and one of 1 or 2 does not.
 template <class Scalar>
 void convolution_rows(Index rows, const Panels::Panel& panel, int together, const Scalar* input, Index input_stride,
-                      const Tap* taps, int count, Index depth, const TileWeights<Scalar>& weight,
-                      TileTarget<Scalar> target) {
+                      const Tap* taps, int count, Index depth, TileWeights<Scalar> weight, TileTarget<Scalar> target) {
     static constexpr auto one = convolution_tiles<Scalar, 1, 1>(std::make_integer_sequence<int, tile_rows>{});
     static constexpr auto two = convolution_tiles<Scalar, 2, 1>(std::make_integer_sequence<int, tile_rows>{});
     static constexpr auto wide =
@@ -156,12 +167,17 @@ void convolution_rows(Index rows, const Panels::Panel& panel, int together, cons
                                                                       : wide.data();
     const Index pieces = divide_up(rows, tile_rows), height = rows / pieces, taller = rows % pieces;
     const bool partial = panel.valid < panel.vectors * Vector<Scalar>::lanes;
+    // The next weights are as many: this many lines with each channel, one for each of the first tiles.
+    const auto lines =
+        divide_up(static_cast<Index>(sizeof(typename Vector<Scalar>::Packet)) * panel.vectors, cache_line);
     for (Index p = 0; p < pieces; ++p) {
+        if (p == lines) weight.next = 0;
         const int h = static_cast<int>(height + (p < taller ? 1 : 0));
         const auto tile = tiles[h - 1];
         if (partial)
             convolution_partial_tile(tile, h, panel.valid, input, input_stride, taps, count, depth, weight, target);
         else tile(input, input_stride, taps, count, depth, weight, target);
+        if (weight.next != 0) weight.next += count * depth * cache_line / Index{sizeof(Scalar)};
         input += h * input_stride;
         target.output += h * target.stride;
         if (target.start != nullptr) target.start += h * target.stride;
