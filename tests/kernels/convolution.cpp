@@ -265,6 +265,8 @@ TEST_CASE("convolution: Winograd's kernels stay within a computed bar of the sev
                           Case{tests::convolution_shape(288, 320, 3, 1, 1, {2, 2}), 33, 16},
                           Case{tests::convolution_shape(48, 64, 3, 1, 1, {3, 3}), 7, 16},
                           Case{tests::convolution_shape(192, 176, 3, 1, 1, {3, 3}), 37, 8},
+                          Case{tests::convolution_shape(512, 32, 3, 1, 1, {4, 4}), 3, 4},
+                          Case{tests::convolution_shape(32, 512, 3, 1, 1, {4, 4}), 3, 4},
                           Case{tests::convolution_shape(32, 112, 3, 1, 1, {5, 5}), 4, 1},
                           Case{tests::convolution_shape(144, 128, 3, 1, 1, {5, 5}), 21, 4},
                           Case{tests::convolution_shape(160, 144, 3, 1, 1, {7, 6}), 5, 4},  // weights that keep still

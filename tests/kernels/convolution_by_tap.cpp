@@ -26,7 +26,7 @@ Buffer<Scalar> noise(Index size) {
 /// place of.
 template <class Scalar>
 Buffer<Scalar> outputs(const Kernels<Scalar>& kernels, void (*kernel)(const ConvolutionJob<Scalar>&) noexcept,
-                       const ConvolutionShape& shape, int images, bool epilogue) {
+                       const ConvolutionShape& shape, int images, bool epilogue, bool distant_weights = false) {
     const GatherTable table = gather_table(shape, true);
     const std::vector<TapRuns> taps = tap_runs(shape);
     const Panels panels = kernels.panels(shape.out);
@@ -42,6 +42,7 @@ Buffer<Scalar> outputs(const Kernels<Scalar>& kernels, void (*kernel)(const Conv
     job.out = shape.out;
     job.input = input.data();
     job.weight = weight.data();
+    job.distant_weights = distant_weights;
     job.output = output.data();
     if (epilogue) {
         job.bias = bias.data();
@@ -72,10 +73,13 @@ TEST_CASE_TEMPLATE("convolution by tap: the bits of the walk by runs, for every 
                             CAPTURE(tests::describe(shape) + ", " + std::to_string(images) + " images, " +
                                     std::string{name_of(isa)});
                             const bool epilogue = (in + images + map.width) % 2 == 0;
-                            const Buffer<Scalar> expected = outputs(k, k.convolution, shape, images, epilogue),
-                                                 found = outputs(k, k.convolution_by_tap, shape, images, epilogue);
-                            CHECK(std::memcmp(found.data(), expected.data(),
-                                              static_cast<std::size_t>(found.size()) * sizeof(Scalar)) == 0);
+                            const Buffer<Scalar> expected = outputs(k, k.convolution, shape, images, epilogue);
+                            for (const bool distant_weights : {false, true}) {
+                                const Buffer<Scalar> found =
+                                    outputs(k, k.convolution_by_tap, shape, images, epilogue, distant_weights);
+                                CHECK(std::memcmp(found.data(), expected.data(),
+                                                  static_cast<std::size_t>(found.size()) * sizeof(Scalar)) == 0);
+                            }
                         }
     }
 }

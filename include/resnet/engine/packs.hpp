@@ -18,10 +18,9 @@ namespace detail {
 
 // Winograd's packs are made in strips of some of the channels that are summed over: a strip's products meet in scratch,
 // so that each goes to its place in one long run, not a row at a time between all the others'.
-inline constexpr int pack_strip = 16;  // channels: one cache line of floats
+inline constexpr int pack_strip = 16;  // divides all channels that go by Winograd (choose.hpp)
 /// From product to product, a little more than a strip: powers of two would meet in the same sets of the caches.
 constexpr Index winograd_pack_stride(Index width) { return pack_strip * width + 16; }
-inline constexpr int widest_panel = 64;  // four vectors of 16 floats
 inline constexpr Index winograd_pack_scratch = most_winograd_products * winograd_pack_stride(widest_panel);
 
 /// One convolution's packing: sizes, panels of the channels that the step writes, master weights, destination.
@@ -74,17 +73,16 @@ void pack_turned_tap(const Packing<Scalar>& to, int tap, Index position, Index l
 template <class Scalar>
 void pack_winograd_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) {
     const Index in = to.step.shape.in, out = to.step.shape.out, first = Index{strip} * pack_strip;
-    const Index rows = std::min<Index>(pack_strip, in - first);
     for (int p = 0; p < to.panels.count(); ++p) {
         const Panels::Panel panel = to.panels[p];
         const Index width = to.width(panel), stride = winograd_pack_stride(width);
-        for (Index i = 0; i < rows; ++i) {
+        for (Index i = 0; i < pack_strip; ++i) {
             const Scalar* taps[9];
             for (int t = 0; t < 9; ++t) taps[t] = to.weight + (Index{t} * in + first + i) * out + panel.first;
             to.winograd().weight(taps, width, scratch + i * width, stride);
         }
         for (int product = 0; product < to.products(); ++product)
-            std::copy_n(scratch + product * stride, rows * width,
+            std::copy_n(scratch + product * stride, pack_strip * width,
                         to.pack + product * in * out + panel.first * in + first * width);
     }
 }
@@ -93,17 +91,16 @@ void pack_winograd_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) 
 template <class Scalar>
 void pack_winograd_turned_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) {
     const Index in = to.step.shape.in, out = to.step.shape.out, first = Index{strip} * pack_strip;
-    const Index columns = std::min<Index>(pack_strip, out - first);
     for (int p = 0; p < to.panels.count(); ++p) {
         const Panels::Panel panel = to.panels[p];
         const Index width = to.width(panel), stride = winograd_pack_stride(width);
         for (Index i = 0; i < width; ++i) {
             const Scalar* taps[9];
             for (int t = 0; t < 9; ++t) taps[t] = to.weight + (Index{8 - t} * in + panel.first + i) * out + first;
-            to.winograd().weight(taps, columns, scratch + i * columns, stride);
+            to.winograd().weight(taps, pack_strip, scratch + i * pack_strip, stride);
         }
         for (int product = 0; product < to.products(); ++product)
-            to.kernels.transpose(scratch + product * stride, columns, width, columns,
+            to.kernels.transpose(scratch + product * stride, pack_strip, width, pack_strip,
                                  to.pack + product * in * out + panel.first * out + first * width, width);
     }
 }
@@ -166,7 +163,7 @@ private:
     static int pieces(const PlannedStep& step, bool forward) {
         switch (step.kernel) {
             case ConvolutionKernel::winograd:
-                return static_cast<int>(divide_up(forward ? step.shape.in : step.shape.out, detail::pack_strip));
+                return (forward ? step.shape.in : step.shape.out) / detail::pack_strip;
             case ConvolutionKernel::direct:
                 return static_cast<int>(step.table.live.size());
             case ConvolutionKernel::im2col:

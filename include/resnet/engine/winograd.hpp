@@ -221,7 +221,9 @@ private:
                 winograd_transform_input(kernels_, input(b), b.first_tile, b.last_tile, b.images,
                                          winograd_row(run_, tiles, b.block, b.first_tile) - origin, v);
             });
-            run_.for_each_chunk(sizes_.form.all_products() * panel_groups, work_, [&](Index chunk, int) {
+            // Over weights, not images, and always forwards: each product fetches the weights that follow in the pack.
+            const int workers = workers_for(work_, run_.workspace.workers());
+            for_each_chunk(sizes_.form.all_products() * panel_groups, workers, [&](Index chunk, int) {
                 const int p = static_cast<int>(chunk) / panel_groups, g = static_cast<int>(chunk) % panel_groups;
                 multiply(p, rows, v, m, panels * g / panel_groups, panels * (g + 1) / panel_groups);
             });

@@ -20,9 +20,9 @@ inline constexpr Index cache_line = 64;  // bytes
 
 /// Packed weights as a tile reads them: of a tap and an input channel, a panel's channels; the next panel's are
 /// `panel_stride` further. Two ways to fetch weights before they are wanted, in elements; 0: not in this way.
-/// Where several tiles use the same weights, all but the first read them from near, and have the time to fetch those
-/// that come next. (An image of ImageNetResNet18 and of CifarResNet18, two cores of an Emerald Rapids, whose last-level
-/// cache gives a core 22 GB/s: 1.10 and 1.05 times as fast; 128 images of CifarResNet18 1.06.)
+/// Where several tiles use the same weights, all but the first read them from near, and between them they have the time
+/// to fetch those that come next. (An image of ImageNetResNet18 and of CifarResNet18, two cores of an Emerald Rapids,
+/// whose last-level cache gives a core 22 GB/s: 1.10 and 1.05 times as fast; 128 images of CifarResNet18 1.06.)
 template <class Scalar>
 struct TileWeights {
     const Scalar* data;
@@ -31,9 +31,9 @@ struct TileWeights {
     Index next = 0;   // with each channel of a tap, one more cache line from there on, into the second-level cache
 };
 
-/// Few rows wait for weights from the last-level cache, where the hardware's prefetch stops at each page's end; more
-/// keep the multipliers busy for as long as that takes. (Two images of the tutorial's network in flight: 59.5
-/// microseconds an image without, 54.3 with.)
+/// Few rows wait for weights from the last-level cache, where the hardware's prefetch stops at each page's end, and are
+/// a single tile, which has nothing to do until the next ones arrive. (Two images of the tutorial's network in flight:
+/// 59.5 microseconds an image without, 54.3 with.)
 inline constexpr Index prefetch_distance = 512;
 constexpr Index weights_ahead(Index rows) { return rows <= 4 ? prefetch_distance : 0; }
 
@@ -45,9 +45,11 @@ void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, 
     using Packet = typename Vector<Scalar>::Packet;
     using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes;
-    // An address, not a pointer: it may lie behind the last weight. (Whether there is one is asked in the loop: beside
-    // a tile's multiplications the jump costs nothing that could be measured, and a second loop would double the code.)
+    // Addresses, not pointers: what is fetched may lie behind the last weight. (Whether to fetch is asked in the loop:
+    // beside a tile's multiplications the jump costs next to nothing, and a second loop would double the code.)
     const std::uintptr_t ahead = static_cast<std::uintptr_t>(weight.ahead) * sizeof(Scalar);
+    std::uintptr_t next_line =
+        reinterpret_cast<std::uintptr_t>(weight.data) + static_cast<std::uintptr_t>(weight.next) * sizeof(Scalar);
 
     Packet sum[Rows][Vectors];
     RESNET_UNROLL
@@ -65,15 +67,13 @@ void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, 
                 sum[r][v] += *reinterpret_cast<const Unaligned*>(target.start + r * target.stride + v * lanes);
         }
     }
-    std::uintptr_t next =
-        reinterpret_cast<std::uintptr_t>(weight.data) + static_cast<std::uintptr_t>(weight.next) * sizeof(Scalar);
     for (int t = 0; t < count; ++t) {
         const Scalar* a = input + taps[t].input;
         const Scalar* w = weight.data + taps[t].weight;
         for (Index k = 0; k < depth; ++k, w += PanelVectors * lanes) {
             if (TilePanels == 1 && weight.next != 0) {  // panels go together where a single tile has all rows
-                __builtin_prefetch(reinterpret_cast<const void*>(next), 0, 2);
-                next += cache_line;
+                __builtin_prefetch(reinterpret_cast<const void*>(next_line), 0, 2);
+                next_line += cache_line;
             }
             Packet b[Vectors];
             RESNET_UNROLL
@@ -115,6 +115,8 @@ constexpr auto convolution_tiles(std::integer_sequence<int, Rows...>) {
     return std::array<ConvolutionTile<Scalar>, sizeof...(Rows)>{
         &convolution_tile<Scalar, Rows + 1, Vectors, TilePanels>...};
 }
+
+static_assert(tile_vectors * Vector<float>::lanes <= widest_panel);
 
 /// How many wide panels go together, so that even a few rows have sums enough to hide the latency of their additions.
 /// (Other sums at the same time, not parts of one sum: a row's bits do not depend on how many there are.)
@@ -167,17 +169,17 @@ void convolution_rows(Index rows, const Panels::Panel& panel, int together, cons
                                                                       : wide.data();
     const Index pieces = divide_up(rows, tile_rows), height = rows / pieces, taller = rows % pieces;
     const bool partial = panel.valid < panel.vectors * Vector<Scalar>::lanes;
-    // The next weights are as many: this many lines with each channel, one for each of the first tiles.
-    const auto lines =
-        divide_up(static_cast<Index>(sizeof(typename Vector<Scalar>::Packet)) * panel.vectors, cache_line);
+    // The next panel takes so many lines a channel (a narrow one less than one). Each of the first tiles fetches one.
+    const Index lines =
+                    divide_up(panel.vectors * static_cast<Index>(sizeof(typename Vector<Scalar>::Packet)), cache_line),
+                share = count * depth * cache_line / static_cast<Index>(sizeof(Scalar)), next = weight.next;
     for (Index p = 0; p < pieces; ++p) {
-        if (p == lines) weight.next = 0;
+        weight.next = next != 0 && p < lines ? next + p * share : 0;
         const int h = static_cast<int>(height + (p < taller ? 1 : 0));
         const auto tile = tiles[h - 1];
         if (partial)
             convolution_partial_tile(tile, h, panel.valid, input, input_stride, taps, count, depth, weight, target);
         else tile(input, input_stride, taps, count, depth, weight, target);
-        if (weight.next != 0) weight.next += count * depth * cache_line / Index{sizeof(Scalar)};
         input += h * input_stride;
         target.output += h * target.stride;
         if (target.start != nullptr) target.start += h * target.stride;

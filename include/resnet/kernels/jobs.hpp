@@ -42,6 +42,7 @@ struct Panels {
 
 /// Rows of a convolution's tile that are too few to hide the latency of their additions and the reading of weights.
 inline constexpr int few_rows = 3;
+inline constexpr int widest_panel = 64;  // channels: four vectors of 16 floats
 
 /// output = relu(bias + sum over live taps of input * weight + residual), for runs and panels of one block.
 template <class Scalar>

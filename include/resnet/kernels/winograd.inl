@@ -180,8 +180,9 @@ void matrix_product(const MatrixProductJob<Scalar>& job) noexcept {
         const Tap whole{0, 0};
         const TileTarget<Scalar> target{
             .output = job.output + panel.first, .start = nullptr, .stride = job.out, .bias = nullptr, .relu = false};
-        const Index size = Index{panel.vectors} * panels.lanes * job.in, ahead = weights_ahead(job.rows);
-        const TileWeights<Scalar> weight{job.weight + Index{panel.first} * job.in, size, ahead, ahead == 0 ? size : 0};
+        const Index panel_size = Index{panel.vectors} * panels.lanes * job.in, ahead = weights_ahead(job.rows);
+        const TileWeights<Scalar> weight{job.weight + Index{panel.first} * job.in, panel_size, ahead,
+                                         ahead == 0 ? panel_size : 0};
         convolution_rows(job.rows, panel, together, job.input, job.in, &whole, 1, job.in, weight, target);
     }
 }
