@@ -1,6 +1,7 @@
 // What a second thread brings: each network and batch with one and with two threads in turn, the median of the ratios
 // of neighbours. First what it brings to the machine itself, which bounds the rest: multiplications in registers, and
-// reading memory. A ratio above 1 is a gain; two threads must never cost more than 5 %, on the smallest work too.
+// reading memory. A ratio above 1 is a gain; two threads must never cost more than 5 %, on the smallest work too, and
+// bring what is promised of batches of 128: 1.8 for the tutorial's network, 1.9 for CifarResNet18. FAIL where not.
 // Usage: threads [rounds]
 #include <algorithm>
 #include <chrono>
@@ -20,6 +21,8 @@
 #include "../kernels/peak.hpp"
 
 namespace {
+
+constexpr double costs_nothing = 1 / 1.05;
 
 /// Small enough that most of its steps are not worth sharing.
 struct TinyNet {
@@ -86,11 +89,12 @@ void compare_machine(int rounds) {
 }
 
 template <class Net>
-bool network(const char* name, std::initializer_list<resnet::Index> batches, int rounds) {
+bool network(const char* name, std::initializer_list<resnet::Index> batches, double promised, int rounds) {
     bool good = true;
-    const auto check = [&](double gain) {
-        if (gain >= 1 / 1.05) return;
-        std::puts("SLOWER with two threads");
+    const auto check = [&](double gain, resnet::Index batch) {
+        const double at_least = batch == 128 ? promised : costs_nothing;
+        if (gain >= at_least) return;
+        std::printf("FAIL: at least %.2f\n", at_least);
         good = false;
     };
     for (const resnet::Index batch : batches) {
@@ -102,10 +106,10 @@ bool network(const char* name, std::initializer_list<resnet::Index> batches, int
         const auto what = [&](const char* work) {
             return std::string{name} + ", batch " + std::to_string(batch) + ", " + work;
         };
-        check(compare(what("inference"), rounds, [&] { classify(images); }));
+        check(compare(what("inference"), rounds, [&] { classify(images); }), batch);
         if (batch < 2) continue;
         resnet::Trainer trainer{model, resnet::SGD{.learning_rate = 0}};
-        check(compare(what("training"), rounds, [&] { trainer.step(images, labels); }));
+        check(compare(what("training"), rounds, [&] { trainer.step(images, labels); }), batch);
     }
     return good;
 }
@@ -115,8 +119,8 @@ bool network(const char* name, std::initializer_list<resnet::Index> batches, int
 int main(int argc, char** argv) {
     const int rounds = argc > 1 ? std::atoi(argv[1]) : 15;
     compare_machine(rounds);
-    bool good = network<TinyNet>("tiny", {1, 2, 16, 128}, rounds);
-    good &= network<resnet::ResNet18<10>>("tutorial", {1, 2, 16, 128}, rounds);
-    good &= network<resnet::CifarResNet18<10>>("CifarResNet18", {1, 128}, rounds);
+    bool good = network<TinyNet>("tiny", {1, 2, 16, 128}, costs_nothing, rounds);
+    good &= network<resnet::ResNet18<10>>("tutorial", {1, 2, 16, 128}, 1.8, rounds);
+    good &= network<resnet::CifarResNet18<10>>("CifarResNet18", {1, 128}, 1.9, rounds);
     return good ? 0 : 1;
 }
