@@ -27,7 +27,7 @@ turn = 0
 
 
 def run(count):
-    """Requests in turn. (openvino.AsyncInferQueue, which takes whichever is free, was no faster: results.md.)"""
+    """Requests in turn. (openvino.AsyncInferQueue, which takes whichever is free, was at most 2 % faster: results.md.)"""
     global turn
     for started in range(count):
         request = requests[started % in_flight]
