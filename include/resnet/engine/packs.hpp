@@ -19,9 +19,9 @@ namespace detail {
 // Winograd's packs are made in strips of some of the channels that are summed over: a strip's products meet in scratch,
 // so that each goes to its place in one long run, not a row at a time between all the others'.
 inline constexpr int pack_strip = 16;  // divides all channels that go by Winograd (choose.hpp)
-/// From product to product, a little more than a strip: powers of two would meet in the same sets of the caches.
-constexpr Index winograd_pack_stride(Index width) { return pack_strip * width + 16; }
-inline constexpr Index winograd_pack_scratch = most_winograd_products * winograd_pack_stride(widest_panel);
+/// From product to product, a little more than the rows: powers of two would meet in the same sets of the caches.
+constexpr Index winograd_stride(Index rows, Index channels) { return rows * channels + 16; }
+inline constexpr Index winograd_pack_scratch = most_winograd_products * winograd_stride(pack_strip, widest_panel);
 
 /// One convolution's packing: sizes, panels of the channels that the step writes, master weights, destination.
 template <class Scalar>
@@ -75,7 +75,7 @@ void pack_winograd_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) 
     const Index in = to.step.shape.in, out = to.step.shape.out, first = Index{strip} * pack_strip;
     for (int p = 0; p < to.panels.count(); ++p) {
         const Panels::Panel panel = to.panels[p];
-        const Index width = to.width(panel), stride = winograd_pack_stride(width);
+        const Index width = to.width(panel), stride = winograd_stride(pack_strip, width);
         for (Index i = 0; i < pack_strip; ++i) {
             const Scalar* taps[9];
             for (int t = 0; t < 9; ++t) taps[t] = to.weight + (Index{t} * in + first + i) * out + panel.first;
@@ -93,7 +93,7 @@ void pack_winograd_turned_strip(const Packing<Scalar>& to, int strip, Scalar* sc
     const Index in = to.step.shape.in, out = to.step.shape.out, first = Index{strip} * pack_strip;
     for (int p = 0; p < to.panels.count(); ++p) {
         const Panels::Panel panel = to.panels[p];
-        const Index width = to.width(panel), stride = winograd_pack_stride(width);
+        const Index width = to.width(panel), stride = winograd_stride(pack_strip, width);
         for (Index i = 0; i < width; ++i) {
             const Scalar* taps[9];
             for (int t = 0; t < 9; ++t) taps[t] = to.weight + (Index{8 - t} * in + panel.first + i) * out + first;

@@ -23,8 +23,6 @@ struct WinogradRows {
     Index stride = 0;
     int channels = 0;
 };
-/// A little more than the rows: powers of two between products would meet in the same sets of the caches.
-constexpr Index winograd_stride(Index rows, int channels) { return rows * channels + 16; }
 
 /// One block's map in tiles.
 template <class Scalar>
