@@ -28,10 +28,16 @@ constexpr bool traces() {
 }
 }  // namespace detail
 
+/// A network says the extent of its usual image. The comment is for the compiler to quote.
+template <class Net>
+concept has_a_usual_image = requires {
+    Extent{Net::image};  // static constexpr resnet::Extent image{32, 32};
+};
+
 /// A network's shape is proved when its Model is named: the body is traced for its usual image in a constant
 /// expression, and returns logits.
 template <class Net>
-concept traces_its_usual_image = detail::traces<Net>();
+concept traces_its_usual_image = has_a_usual_image<Net> && detail::traces<Net>();
 
 struct ParameterInfo {
     std::string name;          // PyTorch's: "blk1.extra.0.weight"
