@@ -25,7 +25,7 @@ struct StripeNet {
 };
 
 int main() {
-    std::vector<std::uint8_t> pixels;  // 64 images of stripes: rows, columns and the two diagonals
+    std::vector<unsigned char> pixels;  // 64 images of stripes: rows, columns and the two diagonals
     std::vector<int> labels;
     for (int n = 0; n < 64; ++n) {
         const int dy[] = {1, 0, 1, 1}, dx[] = {0, 1, 1, -1};
