@@ -18,8 +18,8 @@
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
 #include <resnet/core/image_view.hpp>
+#include <resnet/core/input_file.hpp>
 #include <resnet/core/text.hpp>
-#include <resnet/data/input_file.hpp>
 #include <resnet/data/resize.hpp>
 
 namespace resnet::inline v0 {

@@ -15,8 +15,8 @@
 
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
+#include <resnet/core/input_file.hpp>
 #include <resnet/core/text.hpp>
-#include <resnet/data/input_file.hpp>
 
 namespace resnet::inline v0::detail {
 

@@ -20,8 +20,8 @@
 
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
+#include <resnet/core/input_file.hpp>
 #include <resnet/data/dataset.hpp>
-#include <resnet/data/input_file.hpp>
 
 namespace resnet::inline v0 {
 

@@ -21,8 +21,8 @@
 #include <resnet/core/buffer.hpp>
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
+#include <resnet/core/input_file.hpp>
 #include <resnet/core/text.hpp>
-#include <resnet/data/input_file.hpp>
 #include <resnet/io/atomic_file.hpp>
 #include <resnet/io/crc32c.hpp>
 #include <resnet/io/safetensors_checksum.hpp>

@@ -1,4 +1,4 @@
-// A file that is read once, front to back, and says what is wrong with it: what the data readers share.
+// A file that is read once, front to back, and says what is wrong with it: what the readers of data and weights share.
 #pragma once
 
 #include <cerrno>
