@@ -11,6 +11,7 @@
 
 #include <resnet/engine/executor.hpp>
 #include <resnet/engine/memory.hpp>
+#include <resnet/engine/parameter_ranges.hpp>
 #include <resnet/optim/optimizer.hpp>
 
 namespace resnet::inline v0 {

@@ -10,7 +10,7 @@
 #include <resnet/core/parallel.hpp>
 #include <resnet/kernels/kernels.hpp>
 #include <resnet/optim/optimizers.hpp>
-#include <resnet/optim/ranges.hpp>
+#include <resnet/optim/parameter_range.hpp>
 
 namespace resnet::inline v0 {
 

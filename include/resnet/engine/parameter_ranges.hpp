@@ -1,22 +1,13 @@
-// The table that optimizers, decay and averages loop over: stretches of the flat parameter buffer.
+// Which stretches of the flat parameter buffer a training step updates, and which of them ever get a gradient.
 #pragma once
 
 #include <algorithm>
 #include <vector>
 
 #include <resnet/engine/plan.hpp>
+#include <resnet/optim/parameter_range.hpp>
 
 namespace resnet::inline v0 {
-
-/// Elements offset ... offset + count - 1 of the flat buffer, a multiple of 16 or up to the end of a parameter's
-/// padding.
-struct ParameterRange {
-    int parameter = 0;
-    Index offset = 0, count = 0;
-    Role role = Role::weight;
-    bool live = true;                           // some step writes its gradient; else the gradient is zero, always
-    float learning_rate = 1, weight_decay = 1;  // factors of the optimizer's
-};
 
 /// The ranges of all parameters that are not frozen. A convolution's taps that touch no data, and a bias that only
 /// batch norms see, are not live. `live_before` (by element / 16) remembers what was live in earlier plans: an

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include <resnet/optim/ranges.hpp>
+#include <resnet/engine/parameter_ranges.hpp>
 #include <resnet/resnet18.hpp>
 
 #include "../support/engine.hpp"
