@@ -16,9 +16,10 @@ class Images(torch.utils.data.Dataset):
 
     def __init__(self, pixels, labels, border=(0, 0, 0)):
         images, self.height, self.width, _ = pixels.shape
+        self.pixels = torch.from_numpy(pixels)
         shape = (images, self.height + 2 * PADDING, self.width + 2 * PADDING, 3)
         self.padded = torch.tensor(border, dtype=torch.uint8).expand(shape).clone()
-        self.padded[:, PADDING : PADDING + self.height, PADDING : PADDING + self.width] = torch.from_numpy(pixels)
+        self.padded[:, PADDING : PADDING + self.height, PADDING : PADDING + self.width] = self.pixels
         self.labels = torch.from_numpy(labels).long()
         # [N][2 * PADDING + 1][2 * PADDING + 1][3][H][W]: every window of every image, as a view.
         self.windows = self.padded.unfold(1, self.height, 1).unfold(2, self.width, 1)
