@@ -1,6 +1,6 @@
-"""PyTorch. Settings: eager | channels-last | compile | compile-channels-last | compile-cpp-wrapper; training: the first four.
-Inference also: in-flight | compile-in-flight (channels last, a batch for each thread at the same time).
-With a loader: one of the first four, "+", and a source of loader.py."""
+"""PyTorch. Settings: eager | channels-last | compile | compile-channels-last. In inference batch norm is folded: by torch.fx without
+compilation, by freezing with it. There is also compile-cpp-wrapper, and each of the four with "-in-flight": a batch for each thread at
+the same time. With a loader: one of the four, "+", and a source of loader.py."""
 
 import itertools
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from case import DEVIATION, MEAN, Case, loaded_network
+from torch.fx.experimental.optimization import fuse
 from worker import arguments, run_in_flight, serve
 
 options = arguments()
@@ -16,7 +17,7 @@ net = loaded_network(case)
 setting, _, source = options.setting.partition("+")
 callers = options.threads if setting.endswith("in-flight") else 1
 torch.set_num_threads(options.threads // callers)
-layout = torch.contiguous_format if setting in ("eager", "compile") else torch.channels_last
+layout = torch.contiguous_format if setting.removesuffix("-in-flight") in ("eager", "compile") else torch.channels_last
 compiled = setting.startswith("compile")
 net = net.to(memory_format=layout)
 images = [torch.from_numpy(part).contiguous(memory_format=layout) for part in case.images]
@@ -31,9 +32,7 @@ def inference():
 
     inductor.freezing = True
     inductor.cpp_wrapper = setting == "compile-cpp-wrapper"
-    model = net.eval()
-    if compiled:
-        model = torch.compile(model)
+    model = torch.compile(net.eval()) if compiled else fuse(net.eval())
 
     def caller(own):
         def run(turns):

@@ -199,7 +199,7 @@ Work training_from_loader(const std::filesystem::path& folder, Case<Net>& data, 
 void serve(const Work& work, int in_flight) {
     std::cout << "ready " << in_flight << " resnet" << std::endl;
     std::string request, value;
-    while (std::cin >> request >> value) {
+    while (std::cin >> request >> std::ws && std::getline(std::cin, value)) {
         if (request == "logits") {
             write(value, work.logits());
             std::cout << "done" << std::endl;
