@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include <resnet/evaluate.hpp>
@@ -71,6 +72,12 @@ TEST_CASE("evaluate: in a loop of one's own, labels that do not fit are errors a
     evaluation.add(logits, std::vector<int>{0, 1});
     CHECK(evaluation.accuracy == 0.5);
     CHECK_THROWS_AS(worst_mistakes(evaluation, std::vector<int>{0}, 1), Error);
+}
+
+TEST_CASE("evaluate: a loss that is not a number is the worst mistake") {
+    const Evaluation evaluation{
+        .images = 3, .classes = 2, .said = {1, 1, 1}, .losses = {1, std::numeric_limits<double>::quiet_NaN(), 3}};
+    CHECK(worst_mistakes(evaluation, std::vector<int>{0, 0, 0}, 3) == std::vector<Index>{1, 2, 0});
 }
 
 TEST_CASE("evaluate: no images, labels that do not fit and a batch of none are errors") {

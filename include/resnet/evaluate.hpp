@@ -23,12 +23,17 @@ struct Evaluation {
     std::vector<int> said{};         // [images], the class
     std::vector<double> losses{};    // [images], cross entropy
 
-    Index confused(int label, int said_class) const { return at(confusion, label * classes + said_class); }
+    Index confused(int label, int said_class) const { return confusion[place(label, said_class)]; }
 
     /// Takes in the next images: what a Classifier gave for them, one label each. For a loop of your own; `evaluate` is
     /// one. Error where there is not one label an image, or a label is not a class.
     template <class Scalar>
     void add(const Logits<Scalar>& logits, std::span<const int> labels);
+
+private:
+    std::size_t place(int label, int said_class) const {
+        return static_cast<std::size_t>(Index{label} * classes + said_class);
+    }
 };
 
 /// Classifies all images, `batch` at a time. Error where there are no images, not one label an image, or a label is not
@@ -48,15 +53,17 @@ Evaluation evaluate(const Classifier<Net, Scalar>& classify, const ImageView& im
     return result;
 }
 
-/// The images that were taken for another class, at most `count` of them, the one with the largest loss first.
+/// The images that were taken for another class, at most `count` of them, the one with the largest loss first (and one
+/// that is not a number before all).
 /// Error where there is not one label an image.
 inline std::vector<Index> worst_mistakes(const Evaluation& evaluation, std::span<const int> labels, Index count) {
     check_targets(Targets{labels}, evaluation.images, evaluation.classes);
     std::vector<Index> mistakes;
     for (std::size_t n = 0; n < labels.size(); ++n)
         if (evaluation.said[n] != labels[n]) mistakes.push_back(static_cast<Index>(n));
-    std::ranges::stable_sort(mistakes, std::ranges::greater{},
-                             [&](Index n) { return evaluation.losses[static_cast<std::size_t>(n)]; });
+    std::ranges::stable_sort(
+        mistakes, [](double a, double b) { return detail::ranks_before(a, b); },
+        [&](Index n) { return evaluation.losses[static_cast<std::size_t>(n)]; });
     mistakes.resize(std::min(mistakes.size(), static_cast<std::size_t>(count)));
     return mistakes;
 }
@@ -68,7 +75,7 @@ void Evaluation::add(const Logits<Scalar>& logits, std::span<const int> labels) 
     const Index count = logits.images();
     check_targets(Targets{labels}, count, static_cast<int>(logits.classes()));
     classes = static_cast<int>(logits.classes());
-    confusion.resize(static_cast<std::size_t>(classes * classes));
+    confusion.resize(place(classes, 0));  // classes x classes
     double sum = 0;
     for (Index n = 0; n < count; ++n) {
         const auto row = logits[n];
@@ -79,7 +86,7 @@ void Evaluation::add(const Logits<Scalar>& logits, std::span<const int> labels) 
         losses.push_back(std::log(exponentials) - below_best(row[static_cast<std::size_t>(label)]));
         sum += losses.back();
         said.push_back(best);
-        ++confusion[static_cast<std::size_t>(label * classes + best)];
+        ++confusion[place(label, best)];
     }
     images += count;
     if (images == 0) return;

@@ -120,7 +120,6 @@ private:
             found = true;
         }
         if (!found) throw Error(where, "a pattern that matches a parameter's name", pattern);
-        weights_.changed();
     }
 
     Weights<Scalar> weights_;

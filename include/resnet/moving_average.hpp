@@ -52,10 +52,12 @@ public:
 private:
     static void mix(const Buffer<Scalar>& from, Buffer<Scalar>& to, float decay) {
         constexpr Index strip = Index{1} << 15;  // elements
-        const auto rest = static_cast<Scalar>(1 - double{decay});
+        // From the nearer end, so that a decay of 0 or 1 gives exactly one of them.
+        const auto kept = static_cast<Scalar>(decay), rest = static_cast<Scalar>(1 - double{decay});
         for_each_chunk(divide_up(to.size(), strip), workers_for(to.size(), worker_count()), [&](Index chunk, int) {
             for (Index i = chunk * strip; i < std::min((chunk + 1) * strip, to.size()); ++i)
-                to.data()[i] += rest * (from.data()[i] - to.data()[i]);
+                to.data()[i] = rest < kept ? to.data()[i] + rest * (from.data()[i] - to.data()[i])
+                                           : from.data()[i] - kept * (from.data()[i] - to.data()[i]);
         });
     }
 

@@ -46,11 +46,11 @@ public:
     double forward(const ImageView& images, const Targets& targets) {
         return engine_->forward(images, targets, model_->normalization(), observe_nothing);
     }
-    /// The gradients of the last forward; with `accumulate` they add to what is there (divide the loss yourself, as in
-    /// PyTorch).
+    /// The gradients of the last forward; with `accumulate` they add to what is there.
     void backward(bool accumulate = false) { engine_->backward(accumulate, observe_nothing); }
-    /// Clips, updates the weights, commits the running statistics; returns the gradient norm.
-    double apply() { return engine_->apply(); }
+    /// Clips, updates the weights, commits the running statistics; returns the gradient norm. The gradients are taken
+    /// `scale` times: 1.0 / 4 for the mean of four batches that were accumulated.
+    double apply(double scale = 1) { return engine_->apply(scale); }
 
     /// Of the last forward, [N][classes].
     std::span<const Scalar> logits() { return engine_->logits(); }
@@ -59,6 +59,8 @@ public:
     std::vector<Scalar> gradient(std::string_view name) const {
         const StateEntry& entry = model_->weights().entry(name);
         if (entry.kind != StateEntry::Kind::parameter) throw Error("gradient", "the name of a parameter", name);
+        if (at(model_->weights().frozen(), entry.index) != 0)
+            return std::vector<Scalar>(static_cast<std::size_t>(entry.elements()));
         return model_->weights().read(entry, engine_->gradients().data());
     }
 
@@ -74,7 +76,7 @@ public:
     void profile(const ImageView& images, const Targets& targets, const auto& observe) {
         engine_->forward(images, targets, model_->normalization(), observe);
         engine_->backward(false, observe);
-        engine_->apply();
+        engine_->apply(1);
         observe(engine_->plan(images.extent).size());
     }
 

@@ -66,6 +66,19 @@ TEST_CASE("memory: the plan says to the byte what workspace and packs hold after
     check_bytes<CifarResNet18<10>>(Mode::training);
 }
 
+TEST_CASE("memory: an image on a large map is not transformed as a whole") {
+    const Graph graph = trace<CifarResNet18<10>>({512, 512});
+    const Plan plan{
+        graph, fuse(graph, Mode::inference), {.choice = {.images = 1}}, kernels<float>(current_isa()).panels(0)};
+    CHECK(winograd_needed(plan, 1) < plan.arena_elements(1));
+}
+
+TEST_CASE("memory: no images have no size") {
+    const Plan plan = plan_of<tests::SmallResNet, float>(Mode::training);
+    CHECK_THROWS_WITH_AS(static_cast<void>(plan.bytes(0, 1)), "Plan::bytes: expected at least one image, found 0",
+                         Error);
+}
+
 TEST_CASE("memory: a trainer holds its flat buffers, and from the first step on what the plan says") {
     tbb::task_arena{2}.execute([] {
         Model<tests::SmallResNet> model{Seed{1}};

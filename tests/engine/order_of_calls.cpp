@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 
 #include <limits>
+#include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -38,6 +40,16 @@ struct Wide {
     Linear<512, classes> fc;
     constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(relu(bn1(conv1(x)) + bn2(conv2(x))))); }
     RESNET_MEMBERS(conv1, conv2, bn1, bn2, fc)
+};
+
+/// Its gradient of a batch is the mean of those of the batch's parts.
+struct NoNorm {
+    static constexpr Extent image{8, 8};
+    static constexpr int classes = SmallResNet::classes;
+    Conv2d<3, 8, k3> conv;
+    Linear<8, classes> fc;
+    constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(relu(conv(x)))); }
+    RESNET_MEMBERS(conv, fc)
 };
 
 constexpr Extent larger{24, 24};
@@ -158,6 +170,109 @@ TEST_CASE("order of calls: apply without a backward is an error and moves nothin
     CHECK_THROWS_AS(trainer.apply(), Error);
 }
 
+TEST_CASE(
+    "order of calls: running statistics that the model was given after a forward are those that a step goes on from") {
+    Model<SmallResNet> model{Seed{1}};
+    auto other = model;
+    other.set_parameter("bn1.running_mean", std::vector<float>(32, 5));
+    auto expected = other;
+    const Batch batch(4, 1);
+    Trainer trainer{model, SGD{}}, fresh{expected, SGD{}};
+    trainer.forward(batch.images, batch.labels);  // a look at the loss
+    model = other;
+    trainer.step(batch.images, batch.labels);
+    fresh.step(batch.images, batch.labels);
+    CHECK(model == expected);
+}
+
+TEST_CASE("order of calls: apply to weights that have changed since the forward is an error and moves nothing") {
+    Model<SmallResNet> model{Seed{1}};
+    Trainer trainer{model, SGD{}};
+    const Batch batch(4, 1);
+    trainer.forward(batch.images, batch.labels);
+    trainer.backward();
+    const Model<SmallResNet> other{Seed{2}};
+    model = other;
+    CHECK_THROWS_WITH_AS(trainer.apply(), "apply: expected the weights of its forward, found changed ones", Error);
+    CHECK(model == other);
+    auto expected = other;
+    Trainer fresh{expected, SGD{}};
+    trainer.step(batch.images, batch.labels);
+    fresh.step(batch.images, batch.labels);
+    CHECK(model == expected);
+}
+
+TEST_CASE("order of calls: backward asks for a forward since parameters were frozen") {
+    Model<SmallResNet> model{Seed{1}};
+    Trainer trainer{model, SGD{}};
+    const Batch batch(4, 1);
+    trainer.forward(batch.images, batch.labels);
+    model.freeze("fc.weight");
+    CHECK_THROWS_WITH_AS(trainer.backward(), "backward: expected the frozen parameters of its forward, found others",
+                         Error);
+}
+
+TEST_CASE("order of calls: what was frozen between backward and apply has left no gradient to later steps") {
+    Model<SmallResNet> model{Seed{1}};
+    Trainer trainer{model, SGD{}};
+    const Batch batch(4, 1);
+    const auto gradients = [&](bool accumulate) {
+        trainer.forward(batch.images, batch.labels);
+        trainer.backward(accumulate);
+    };
+    gradients(false);
+    model.freeze("fc.weight");
+    const std::vector<float> zeros(5 * 48);
+    CHECK(trainer.gradient("fc.weight") == zeros);
+    trainer.apply();
+    gradients(false);
+    model.unfreeze("fc.weight");
+    CHECK(trainer.gradient("fc.weight") == zeros);
+    gradients(true);
+    const auto accumulated = trainer.gradient("fc.weight");
+    gradients(false);
+    CHECK(tests::same_bits(accumulated, trainer.gradient("fc.weight")));
+}
+
+TEST_CASE(
+    "order of calls: a backward that was broken off leaves nothing to apply, and the next step is like any other") {
+    Model<SmallResNet> model{Seed{1}};
+    auto expected = model;
+    Trainer trainer{model, SGD{}}, fresh{expected, SGD{}};
+    const Batch batch(4, 1);
+    const int last = trainer.plan().size() - 1;
+    const auto break_off = [&](int step) {
+        if (step == last) throw std::runtime_error{"broken off"};
+    };
+    CHECK_THROWS_AS(trainer.profile(batch.images, batch.labels, break_off), std::runtime_error);
+    CHECK_THROWS_WITH_AS(trainer.apply(), "apply: expected a backward before each apply, found none", Error);
+    trainer.forward(batch.images, batch.labels);
+    trainer.backward(true);
+    trainer.apply();
+    fresh.step(batch.images, batch.labels);
+    CHECK(model == expected);
+}
+
+TEST_CASE("order of calls: four batches that were accumulated, a fourth of each, are the step of one large batch") {
+    Model<NoNorm> model{Seed{1}};
+    auto expected = model;
+    const TrainerOptions options{.clip_norm = 0.1f};
+    Trainer trainer{model, Adam{.weight_decay = 0.1f}, options}, large{expected, Adam{.weight_decay = 0.1f}, options};
+    const Batch batch(16, 1, NoNorm::image);
+    for (Index first = 0; first < 16; first += 4) {
+        trainer.forward(batch.images.slice(first, 4),
+                        std::span(batch.labels).subspan(static_cast<std::size_t>(first), 4));
+        trainer.backward(first > 0);
+    }
+    const double norm = trainer.apply(1.0 / 4);
+    CHECK(norm == doctest::Approx(large.step(batch.images, batch.labels).gradient_norm).epsilon(1e-5));
+    CHECK(norm > 0.1);  // so that it is clipped
+    for (const ParameterInfo& parameter : model.parameters()) {
+        const auto found = model.parameter(parameter.name), wanted = expected.parameter(parameter.name);
+        for (std::size_t i = 0; i < found.size(); ++i) REQUIRE(found[i] == doctest::Approx(wanted[i]).epsilon(1e-4));
+    }
+}
+
 TEST_CASE("order of calls: a batch of no images says so, and a batch that does not fit keeps the plan") {
     Model<SmallResNet> model{Seed{1}};
     Trainer trainer{model, SGD{}};
@@ -198,6 +313,7 @@ TEST_CASE("order of calls: settings outside their range are refused by name") {
     CHECK_THROWS_AS((T{model, SGD{.learning_rate = nan}}), Error);
     CHECK_THROWS_AS((T{model, Adam{.beta1 = 1}}), Error);
     CHECK_THROWS_AS((T{model, AdamW{.weight_decay = -1}}), Error);
+    CHECK_THROWS_WITH_AS((T{model, Adam{.epsilon = 0}}), "epsilon: expected above 0, found 0.000000", Error);
     CHECK_THROWS_WITH_AS((T{model, SGD{}, {.label_smoothing = 2}}), "label_smoothing: expected 0 ... 1, found 2.000000",
                          Error);
     CHECK_THROWS_AS((T{model, SGD{}, {.clip_norm = nan}}), Error);

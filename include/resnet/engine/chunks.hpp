@@ -89,6 +89,9 @@ inline WeightGradientChunks weight_gradient_chunks(const Plan& plan, const Plann
 
 // Winograd's convolutions (winograd.hpp says how they go).
 
+/// Of one image; a map of more is not transformed as a whole.
+inline constexpr Index most_tiles_of_one_block = 1024;
+
 /// Sizes of a Winograd convolution, and which of its two ways it goes.
 struct WinogradSizes {
     const WinogradForm& form;
@@ -96,7 +99,8 @@ struct WinogradSizes {
     int in, out;
     /// From 3 MiB of transformed weights (floats) on, reading them again for each group of rows costs more than keeping
     /// them still; so do sums over the few rows that a block of one-tile maps has. A block alone keeps them still to
-    /// share its products among workers.
+    /// share its products among workers, on maps of few tiles: a large one has bands enough to share, and would fill
+    /// memory with transformed rows.
     bool keeps_weights_still;
 
     WinogradSizes(StepKind step_kind, const PlannedStep& step, bool one_block)
@@ -104,7 +108,8 @@ struct WinogradSizes {
           kind{step_kind},
           in{step.shape.in},
           out{step.shape.out},
-          keeps_weights_still{weights() > 3 * (Index{1} << 18) || one_block ||
+          keeps_weights_still{weights() > 3 * (Index{1} << 18) ||
+                              (one_block && form.tiles(step.shape.output).area() <= most_tiles_of_one_block) ||
                               (form.one_tile && kind == StepKind::convolution_grad_weight)} {}
 
     Index weights() const { return Index{form.all_products()} * in * out; }
@@ -136,8 +141,7 @@ inline Index winograd_needed(const Plan& plan, Index images) {
         const WinogradSizes sizes{at(plan.program().steps, i).kind, plan[i], images <= plan.block()};
         if (!sizes.keeps_weights_still) continue;
         const Index tiles = sizes.form.tiles(plan[i].shape.output).area();
-        const Index rows =
-            std::min(round_up(images, plan.block()), winograd_group_blocks(plan, tiles) * plan.block()) * tiles;
+        const Index rows = std::min(images, winograd_group_blocks(plan, tiles) * plan.block()) * tiles;
         needed = std::max(needed, sizes.transformed(rows));
     }
     return needed;

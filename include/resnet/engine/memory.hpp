@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include <resnet/core/buffer.hpp>
+#include <resnet/core/error.hpp>
 #include <resnet/engine/packs.hpp>
 #include <resnet/engine/plan.hpp>
 #include <resnet/engine/workspace.hpp>
@@ -12,6 +14,7 @@ namespace resnet::inline v0 {
 
 template <class Scalar>
 Index Plan::bytes(Index images, int workers) const {
+    if (images < 1) throw Error("Plan::bytes", "at least one image", std::to_string(images));
     const WorkspaceSizes sizes = workspace_sizes<Scalar>(*this, images);
     Index sum = Buffer<Scalar>::bytes(packs_) + Buffer<Scalar>::bytes(Packs<Scalar>::scratch_elements(*this, workers)) +
                 Buffer<std::byte>::bytes(sizes.scratch * workers);

@@ -57,7 +57,8 @@ public:
     int widest_tensor() const noexcept { return channels_; }  // most channels of any tensor
 
     /// What a run of so many images on so many workers holds beside the flat buffers of weights, gradients and
-    /// optimizer: the Workspace and the Packs, once both have served such a batch and no other. (memory.hpp)
+    /// optimizer: the Workspace and the Packs, once both have served such a batch and no other. Error for no
+    /// images. (memory.hpp)
     template <class Scalar = float>
     Index bytes(Index images, int workers) const;
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -87,28 +88,46 @@ public:
 
     /// The gradients of the batch that forward saw last; added to those of earlier batches if `accumulate`. Error
     /// without a forward before (gradients take the place of the activations, so they are computed once), and where the
-    /// weights have changed since.
+    /// weights, or which of them are frozen, have changed since.
     void backward(bool accumulate, const auto& observe) {
         if (!ready_) throw Error("backward", "a forward before each backward", "none");
         if (generation_ != weights_.generation()) throw Error("backward", "the weights of its forward", "changed ones");
-        ready_ = false;
-        if (!accumulate && stale_gradients_) std::fill_n(gradients_.data(), gradients_.size(), Scalar{0});
+        if (planned_frozen_ != weights_.frozen())
+            throw Error("backward", "the frozen parameters of its forward", "others");
+        ready_ = has_gradients_ = false;
+        if (!accumulate && stale_gradients_) clear_gradients();
         stale_gradients_ = stale_gradients_ && accumulate;
-        has_gradients_ = true;
         const Run<Scalar> run = this->run(accumulate);
-        for (int i = plan_->program().first_backward; i < plan_->size(); ++i) {
-            pack(i, observe);
-            run_step(run, i);
-            observe(i);
+        try {
+            for (int i = plan_->program().first_backward; i < plan_->size(); ++i) {
+                pack(i, observe);
+                run_step(run, i);
+                observe(i);
+            }
+        } catch (...) {  // a part of the gradients is of no use, nor are the statistics that were to go with them
+            clear_gradients();
+            staged_ = 0;
+            throw;
         }
+        has_gradients_ = true;
     }
 
-    /// One optimizer step; returns the gradients' norm before clipping. Commits the staged statistics.
-    /// NotFiniteError where the norm is not finite; then the model is as it was. Error without a backward before.
-    double apply() {
+    /// One optimizer step on `scale` times the gradients; returns their norm before clipping. Commits the staged
+    /// statistics. NotFiniteError where the norm is not finite; then the model is as it was. Error without a backward
+    /// before, and where the weights have changed since.
+    double apply(double scale) {
         if (!std::exchange(has_gradients_, false)) throw Error("apply", "a backward before each apply", "none");
-        leave_out_newly_frozen();
-        const double norm = gradient_norm();
+        if (generation_ != weights_.generation()) {
+            staged_ = 0;
+            throw Error("apply", "the weights of its forward", "changed ones");
+        }
+        std::vector<ParameterRange> unfrozen;  // what was frozen since the plan keeps its values in this apply already
+        if (planned_frozen_ != weights_.frozen())
+            std::ranges::copy_if(ranges_, std::back_inserter(unfrozen), [&](const ParameterRange& range) {
+                return at(weights_.frozen(), range.parameter) == 0;
+            });
+        const std::vector<ParameterRange>& ranges = planned_frozen_ == weights_.frozen() ? ranges_ : unfrozen;
+        const double norm = std::abs(scale) * gradient_norm(ranges);
         if (!std::isfinite(norm)) {
             staged_ = 0;
             throw NotFiniteError("gradient norm", "a finite number", std::to_string(norm),
@@ -116,8 +135,8 @@ public:
         }
         // PyTorch's clip_grad_norm_: clip / (norm + 1e-6), never above 1.
         const double clip = static_cast<double>(options_.clip_norm);
-        const double scale = clip > 0 ? std::min(1.0, clip / (norm + 1e-6)) : 1.0;
-        optimizer_.apply(kernels_, ranges_, weights_.parameters().data(), gradients_.data(), scale);
+        if (clip > 0) scale *= std::min(1.0, clip / (norm + 1e-6));
+        optimizer_.apply(kernels_, ranges, weights_.parameters().data(), gradients_.data(), scale);
         weights_.changed();
         commit_statistics();
         return norm;
@@ -199,15 +218,7 @@ private:
         ready_ = false;
     }
 
-    /// Parameters that were frozen since the plan keep their values in this apply already.
-    void leave_out_newly_frozen() {
-        if (planned_frozen_ == weights_.frozen()) return;
-        std::erase_if(ranges_,
-                      [&](const ParameterRange& range) { return at(weights_.frozen(), range.parameter) != 0; });
-        norm_parts_.resize(ranges_.size());
-        for (std::size_t p = 0; p < planned_frozen_.size(); ++p)  // thawing them plans anew
-            planned_frozen_[p] = std::max(planned_frozen_[p], weights_.frozen()[p]);
-    }
+    void clear_gradients() { std::fill_n(gradients_.data(), gradients_.size(), Scalar{0}); }
 
     /// Drops the plan and what was begun with it.
     void forget() noexcept {
@@ -222,6 +233,8 @@ private:
     void stage_statistics() {
         const Program& program = plan_->program();
         for (const Norm& norm : program.norms) check_moments(norm);
+        if (staged_generation_ != generation_) staged_ = 0;  // the model has others now
+        staged_generation_ = generation_;
         if (staged_++ == 0)
             std::copy_n(weights_.statistics().data(), staged_statistics_.size(), staged_statistics_.data());
         for (const Norm& norm : program.norms) {
@@ -256,10 +269,11 @@ private:
         staged_ = 0;
     }
 
-    double gradient_norm() {
+    double gradient_norm(const std::vector<ParameterRange>& ranges) {
+        norm_parts_.resize(ranges.size());
         const int workers = workers_for(gradients_.size(), worker_count());
-        for_each_chunk(static_cast<Index>(ranges_.size()), workers, [&](Index chunk, int) {
-            const ParameterRange& range = ranges_[static_cast<std::size_t>(chunk)];
+        for_each_chunk(static_cast<Index>(ranges.size()), workers, [&](Index chunk, int) {
+            const ParameterRange& range = ranges[static_cast<std::size_t>(chunk)];
             norm_parts_[static_cast<std::size_t>(chunk)] =
                 range.live ? kernels_.sum_of_squares(gradients_.data() + range.offset, range.count) : 0.0;
         });
@@ -281,10 +295,11 @@ private:
     std::vector<ParameterRange> ranges_;
     std::vector<char> planned_frozen_;
     std::vector<double> norm_parts_;
-    std::uint64_t generation_ = 0;  // of the weights that the last forward read
-    bool stale_gradients_ = false;  // gradients of an earlier plan
-    bool ready_ = false;            // activations of a forward are there
-    bool has_gradients_ = false;    // of a backward since the last apply
+    std::uint64_t generation_ = 0;         // of the weights that the last forward read
+    std::uint64_t staged_generation_ = 0;  // of those whose running statistics the staged ones go on from
+    bool stale_gradients_ = false;         // gradients of an earlier plan
+    bool ready_ = false;                   // activations of a forward are there
+    bool has_gradients_ = false;           // of a backward since the last apply
 };
 
 }  // namespace resnet::inline v0

@@ -37,7 +37,6 @@ public:
           images_{images},
           channels_{channels} {}
 
-    Index tiles() const { return tiles_.area(); }
     Index row_length() const { return Index{images_} * channels_; }
 
     /// Where a tile's outputs lie; `outside` stands for positions beyond the map.

@@ -55,10 +55,10 @@ struct CustomBackward {
 /// What the engine knows of a custom operation: one constexpr table for each layer type.
 struct CustomOperation {
     std::string_view name;
-    void (*forward_float)(const CustomForward<float>&) = nullptr;
-    void (*forward_double)(const CustomForward<double>&) = nullptr;
-    void (*backward_float)(const CustomBackward<float>&) = nullptr;
-    void (*backward_double)(const CustomBackward<double>&) = nullptr;
+    void (*forward_float)(const CustomForward<float>&) noexcept = nullptr;
+    void (*forward_double)(const CustomForward<double>&) noexcept = nullptr;
+    void (*backward_float)(const CustomBackward<float>&) noexcept = nullptr;
+    void (*backward_double)(const CustomBackward<double>&) noexcept = nullptr;
     Index (*macs_of)(Extent input) = nullptr;
     Index (*scratch_of)(Extent input, int images) = nullptr;
 
@@ -84,6 +84,10 @@ concept custom_parameters_are_at_most_eight = L::parameter_specs()
 .size() <= most_custom_parameters;
 template <class L>
 concept custom_parameters_have_elements = detail::all_have_elements<L>();
+/// They run on all workers, where nobody could catch what they throw; memory is `scratch`.
+template <class L>
+concept custom_functions_are_noexcept =
+    noexcept(L::forward(CustomForward<float>{})) && noexcept(L::backward(CustomBackward<float>{}));
 
 namespace detail {
 constexpr Index no_scratch(Extent, int) { return 0; }
@@ -106,7 +110,8 @@ inline constexpr CustomOperation custom_table_of = custom_table<L>();
 
 /// Records a custom operation with Out channels; `layer` is `*this` of the layer that is called.
 template <int Out, class L, int In>
-requires custom_parameters_are_at_most_eight<L> && custom_parameters_have_elements<L>
+requires custom_parameters_are_at_most_eight<L> && custom_parameters_have_elements<L> &&
+    custom_functions_are_noexcept<L>
 constexpr Value<Out> custom_operation(const L& layer, Value<In> x) {
     Node node = detail::unary(Op::custom, x);
     node.channels = Out;
