@@ -1,6 +1,9 @@
-"""What this machine is, for the heads of tables."""
+"""What this machine is and what is measured on it, for the heads of tables."""
 
 import pathlib
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def cpu_model():
@@ -11,3 +14,13 @@ def cpu_model():
         facts.setdefault(name.strip(), value.strip())
     name = facts.get("model name", "unknown CPU")
     return f"{name} (family {facts['cpu family']}, model {facts['model']})" if {"cpu family", "model"} <= facts.keys() else name
+
+
+def commit():
+    """Of the library, its examples and the comparison, and whether they have been changed since."""
+
+    def git(*arguments):
+        return subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "include", "examples", "benchmarks/compare")
+    return (git("rev-parse", "--short", "HEAD") or "no git") + ("-dirty" if changed else "")

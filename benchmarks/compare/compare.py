@@ -26,9 +26,13 @@ import numpy as np
 HERE = pathlib.Path(__file__).parent
 sys.path.append(str(HERE.parent))
 from environments import ENVIRONMENTS
-from machine import cpu_model
+from machine import commit, cpu_model
 
 NETWORKS = HERE.parents[1] / "tests" / "parity" / "networks.py"  # PyTorch's
+
+
+NETWORK_TITLES = {"tutorial": "ResNet18 (tutorial)", "cifar-resnet18": "CifarResNet18", "imagenet-resnet18": "ImageNetResNet18"}
+WORK_TITLES = {"infer": "inference", "train": "training, Adam", "loader": "training, with the loader"}
 
 
 @dataclass
@@ -234,7 +238,7 @@ def compare(row, case, options, record):
     def best(chosen):
         """The one that is fastest as a rule, and its images a second."""
         contestant = min(chosen, key=median_time)
-        return contestant, f"{row.batch / median_time(contestant):.0f}"
+        return contestant, f"{row.batch / median_time(contestant):,.0f}"
 
     held, not_held = ([c for c in rivals if (c.isa == ours[0].isa) == wanted] for wanted in (True, False))
     low, median, high = ratios(held, to=ours)
@@ -248,7 +252,8 @@ def compare(row, case, options, record):
     left_out += [f"{c.name} {c.setting}" for c in rivals if c.failed]
     failed = "".join(f"; {setting} failed" for setting in left_out)
     cells = [
-        row.network, row.batch, row.work, f"{our_best.setting}: {our_speed}", f"{rival.name} {rival.setting}: {rival_speed}{failed}",
+        f"{NETWORK_TITLES[row.network]}, {row.batch}", WORK_TITLES[row.work], our_speed + (" (in flight)" if our_best.in_flight > 1 else ""),
+        f"{rival.name} {rival.setting} {rival_speed}{failed}",
         f"{median:.2f} ({low:.2f} to {high:.2f})", f"{ratios(held, to=without_winograd)[1]:.2f}",
         median_ratio([c for c in rivals if c.name == "PyTorch"]), f"{row.at_least}", f"{row.aim}",
         f"{max(c.difference for c in ours):.0e}", f"{100 * min(c.agreement for c in ours):.1f} %", *([median_ratio(not_held)] if options.isa else []),
@@ -262,7 +267,7 @@ def compare(row, case, options, record):
 
 
 HEADINGS = [
-    "network", "batch", "work", "ours, images/s", "best rival, images/s", "ratio: median (quartiles)", "Winograd off", "to PyTorch", "at least",
+    "network, batch", "work", "ours, images/s", "best rival, images/s", "ratio (quartiles)", "Winograd off", "to PyTorch", "at least",
     "aim", "logits differ by", "same class",
 ]  # fmt: skip
 
@@ -302,7 +307,7 @@ def main():
     print(f"{cpu_model()}, {os.cpu_count()} processors; {options.threads} threads; {instructions(options)}; {now:%Y-%m-%d}")
     print(f"ours: {first_line(os.environ.get('CXX', 'g++'), '--version')}, -O3; rivals: " +
           ", ".join(line for line in (HERE / "requirements.txt").read_text().split()) + f"; Python {sys.version.split()[0]}")  # fmt: skip
-    print(f"{options.rounds} rounds of {options.seconds} s; benchmarks/compare/run " + " ".join(shown(sys.argv[1:])) + "\n")
+    print(f"{options.rounds} rounds of {options.seconds} s; commit {commit()}; benchmarks/compare/run " + " ".join(shown(sys.argv[1:])) + "\n")
     headings = [*HEADINGS, *([f"to {', '.join(NOT_HELD)} with all instructions"] if options.isa else []), ""]
     print("| " + " | ".join(headings) + " |\n|" + " --- |" * len(headings), flush=True)
 
