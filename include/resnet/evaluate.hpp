@@ -54,8 +54,7 @@ Evaluation evaluate(const Classifier<Net, Scalar>& classify, const ImageView& im
 }
 
 /// The images that were taken for another class, at most `count` of them, the one with the largest loss first (and one
-/// that is not a number before all).
-/// Error where there is not one label an image.
+/// that is not a number before all). Error where there is not one label an image.
 inline std::vector<Index> worst_mistakes(const Evaluation& evaluation, std::span<const int> labels, Index count) {
     check_targets(Targets{labels}, evaluation.images, evaluation.classes);
     std::vector<Index> mistakes;

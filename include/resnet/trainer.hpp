@@ -49,7 +49,8 @@ public:
     /// The gradients of the last forward; with `accumulate` they add to what is there.
     void backward(bool accumulate = false) { engine_->backward(accumulate, observe_nothing); }
     /// Clips, updates the weights, commits the running statistics; returns the gradient norm. The gradients are taken
-    /// `scale` times: 1.0 / 4 for the mean of four batches that were accumulated.
+    /// `scale` times: 1.0 / 4 for the mean of four batches that were accumulated. Error without a backward before, and
+    /// where the weights have changed since its forward.
     double apply(double scale = 1) { return engine_->apply(scale); }
 
     /// Of the last forward, [N][classes].

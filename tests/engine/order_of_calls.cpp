@@ -52,6 +52,15 @@ struct NoNorm {
     RESNET_MEMBERS(conv, fc)
 };
 
+/// The next step of a trainer with SGD{} is that of a new one, from the weights that its model has.
+void check_steps_like_a_new_one(Trainer<SmallResNet>& trainer, const Batch& batch) {
+    auto expected = trainer.model();
+    Trainer fresh{expected, SGD{}};
+    trainer.step(batch.images, batch.labels);
+    fresh.step(batch.images, batch.labels);
+    CHECK(trainer.model() == expected);
+}
+
 constexpr Extent larger{24, 24};
 
 }  // namespace
@@ -175,14 +184,11 @@ TEST_CASE(
     Model<SmallResNet> model{Seed{1}};
     auto other = model;
     other.set_parameter("bn1.running_mean", std::vector<float>(32, 5));
-    auto expected = other;
     const Batch batch(4, 1);
-    Trainer trainer{model, SGD{}}, fresh{expected, SGD{}};
+    Trainer trainer{model, SGD{}};
     trainer.forward(batch.images, batch.labels);  // a look at the loss
     model = other;
-    trainer.step(batch.images, batch.labels);
-    fresh.step(batch.images, batch.labels);
-    CHECK(model == expected);
+    check_steps_like_a_new_one(trainer, batch);
 }
 
 TEST_CASE("order of calls: apply to weights that have changed since the forward is an error and moves nothing") {
@@ -195,11 +201,7 @@ TEST_CASE("order of calls: apply to weights that have changed since the forward 
     model = other;
     CHECK_THROWS_WITH_AS(trainer.apply(), "apply: expected the weights of its forward, found changed ones", Error);
     CHECK(model == other);
-    auto expected = other;
-    Trainer fresh{expected, SGD{}};
-    trainer.step(batch.images, batch.labels);
-    fresh.step(batch.images, batch.labels);
-    CHECK(model == expected);
+    check_steps_like_a_new_one(trainer, batch);
 }
 
 TEST_CASE("order of calls: backward asks for a forward since parameters were frozen") {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -121,13 +120,8 @@ public:
             staged_ = 0;
             throw Error("apply", "the weights of its forward", "changed ones");
         }
-        std::vector<ParameterRange> unfrozen;  // what was frozen since the plan keeps its values in this apply already
-        if (planned_frozen_ != weights_.frozen())
-            std::ranges::copy_if(ranges_, std::back_inserter(unfrozen), [&](const ParameterRange& range) {
-                return at(weights_.frozen(), range.parameter) == 0;
-            });
-        const std::vector<ParameterRange>& ranges = planned_frozen_ == weights_.frozen() ? ranges_ : unfrozen;
-        const double norm = std::abs(scale) * gradient_norm(ranges);
+        leave_out_newly_frozen();
+        const double norm = std::abs(scale) * gradient_norm();
         if (!std::isfinite(norm)) {
             staged_ = 0;
             throw NotFiniteError("gradient norm", "a finite number", std::to_string(norm),
@@ -136,7 +130,7 @@ public:
         // PyTorch's clip_grad_norm_: clip / (norm + 1e-6), never above 1.
         const double clip = static_cast<double>(options_.clip_norm);
         if (clip > 0) scale *= std::min(1.0, clip / (norm + 1e-6));
-        optimizer_.apply(kernels_, ranges, weights_.parameters().data(), gradients_.data(), scale);
+        optimizer_.apply(kernels_, ranges_, weights_.parameters().data(), gradients_.data(), scale);
         weights_.changed();
         commit_statistics();
         return norm;
@@ -218,6 +212,15 @@ private:
         ready_ = false;
     }
 
+    /// Parameters that were frozen since the plan keep their values in this apply already; the next forward plans anew.
+    void leave_out_newly_frozen() {
+        if (planned_frozen_ == weights_.frozen()) return;
+        std::erase_if(ranges_,
+                      [&](const ParameterRange& range) { return at(weights_.frozen(), range.parameter) != 0; });
+        norm_parts_.resize(ranges_.size());
+        planned_frozen_.clear();
+    }
+
     void clear_gradients() { std::fill_n(gradients_.data(), gradients_.size(), Scalar{0}); }
 
     /// Drops the plan and what was begun with it.
@@ -269,11 +272,10 @@ private:
         staged_ = 0;
     }
 
-    double gradient_norm(const std::vector<ParameterRange>& ranges) {
-        norm_parts_.resize(ranges.size());
+    double gradient_norm() {
         const int workers = workers_for(gradients_.size(), worker_count());
-        for_each_chunk(static_cast<Index>(ranges.size()), workers, [&](Index chunk, int) {
-            const ParameterRange& range = ranges[static_cast<std::size_t>(chunk)];
+        for_each_chunk(static_cast<Index>(ranges_.size()), workers, [&](Index chunk, int) {
+            const ParameterRange& range = ranges_[static_cast<std::size_t>(chunk)];
             norm_parts_[static_cast<std::size_t>(chunk)] =
                 range.live ? kernels_.sum_of_squares(gradients_.data() + range.offset, range.count) : 0.0;
         });
