@@ -128,8 +128,8 @@ public:
         write(images, engine_->embedding(), embeddings, "embeddings");
     }
 
-    /// Takes the model's present weights, in the memory that is there. No call may run meanwhile. After std::bad_alloc
-    /// only another refresh may follow.
+    /// Takes the model's present weights; they are packed where the old ones were, which calls read: none may run
+    /// meanwhile. After std::bad_alloc only another refresh may follow.
     void refresh(const Model<Net, Scalar>& model) { engine_->refresh(model.weights(), model.normalization()); }
 
     /// One call with a look at its parts: observe(step of the plan) after each. A large batch passes more than once,

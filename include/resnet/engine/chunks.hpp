@@ -196,7 +196,7 @@ inline constexpr Index im2col_rows = 192, im2col_group = 8, product_depth = 256,
 /// Bytes of scratch a worker needs for any step.
 template <class Scalar>
 Index scratch_needed(const Plan& plan) {
-    Index elements = plan.widest_tensor() + 64;  // pointwise_grad's row
+    Index elements = plan.most_channels() + 64;  // pointwise_grad's row
     for (int i = 0; i < plan.size(); ++i) {
         const Step& step = at(plan.program().steps, i);
         if (detail::is_convolution(step.kind) && plan[i].kernel == ConvolutionKernel::im2col) {

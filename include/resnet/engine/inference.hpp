@@ -101,8 +101,8 @@ public:
         return output(at(plan_.program().steps, step).terms[0].tensor, step);
     }
 
-    /// Takes new weights in the same memory. No call may run meanwhile. After std::bad_alloc only another refresh may
-    /// follow.
+    /// Takes new weights and packs them where the old ones were. No call may run meanwhile. After std::bad_alloc only
+    /// another refresh may follow.
     void refresh(const Weights<Scalar>& weights, const Normalization& normalization) {
         weights_ = weights;
         normalization_ = normalization;

@@ -54,7 +54,7 @@ public:
     Index arena_elements(Index images) const noexcept { return arena_ * images; }
     Index offset(int tensor, Index images) const { return at(offsets_, tensor) * images; }
     Index pack_elements() const noexcept { return packs_; }
-    int widest_tensor() const noexcept { return channels_; }  // most channels of any tensor
+    int most_channels() const noexcept { return channels_; }  // of any tensor
 
     /// What a run of so many images on so many workers holds beside the flat buffers of weights, gradients and
     /// optimizer: the Workspace and the Packs, once both have served such a batch and no other. Error for no
@@ -209,8 +209,8 @@ inline void Plan::place_tensors() {
     for (int t = 0; t < static_cast<int>(lives.size()); ++t)
         if (at(lives, t).last >= 0 && root(t) == t)
             places.push_back({t, round_up(tensor(t).elements(), 16), 0, at(lives, t)});
-    for (int t = 0; t < static_cast<int>(lives.size());
-         ++t)  // a chain that shares one place lives as long as all of it
+    // A chain that shares one place lives as long as all of it.
+    for (int t = 0; t < static_cast<int>(lives.size()); ++t)
         if (at(lives, t).last >= 0 && root(t) != t)
             for (Place& place : places)
                 if (place.tensor == root(t)) place.life.last = std::max(place.life.last, at(lives, t).last);

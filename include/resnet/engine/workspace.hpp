@@ -26,8 +26,8 @@ WorkspaceSizes workspace_sizes(const Plan& plan, Index images) {
                          .partial_sums = partial_sums_needed(plan, images),
                          .partial_weights = partial_weights_needed(plan, images),
                          .winograd = winograd_needed(plan, images),
-                         .zeros = Index{plan.block()} * plan.widest_tensor(),
-                         .coefficients = 8 * round_up(plan.widest_tensor(), 16),
+                         .zeros = Index{plan.block()} * plan.most_channels(),
+                         .coefficients = 8 * round_up(plan.most_channels(), 16),
                          .scratch = scratch_needed<Scalar>(plan)};
     for (const Tensor& tensor : plan.program().tensors)
         if (tensor.moments >= 0) sizes.moments += Index{2} * tensor.channels;
@@ -85,7 +85,7 @@ public:
         return norm_mean(norm) + at(plan_->graph().layers, at(plan_->program().norms, norm).layer).normalized;
     }
     /// Eight rows of one value a channel, for the step at hand.
-    Scalar* coefficients(int row) noexcept { return coefficients_.data() + row * round_up(plan_->widest_tensor(), 16); }
+    Scalar* coefficients(int row) noexcept { return coefficients_.data() + row * round_up(plan_->most_channels(), 16); }
     /// Sums of chunks, combined in a fixed tree when all are there.
     double* partial_sums() noexcept { return partial_sums_.data(); }
     Scalar* partial_weights() noexcept { return partial_weights_.data(); }
