@@ -72,6 +72,11 @@ TEST_CASE("evaluate: in a loop of one's own, labels that do not fit are errors a
     evaluation.add(logits, std::vector<int>{0, 1});
     CHECK(evaluation.accuracy == 0.5);
     CHECK_THROWS_AS(worst_mistakes(evaluation, std::vector<int>{0}, 1), Error);
+    CHECK_THROWS_WITH_AS(worst_mistakes(evaluation, std::vector<int>{0, 1}, -1),
+                         "worst_mistakes: expected a count of at least 0, found -1", Error);
+    Evaluation of_others{.classes = 2};
+    CHECK_THROWS_WITH_AS(of_others.add(logits, std::vector<int>{0, 1}), "Evaluation: expected 2 classes, found 3",
+                         Error);
 }
 
 TEST_CASE("evaluate: a loss that is not a number is the worst mistake") {

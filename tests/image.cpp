@@ -35,6 +35,44 @@ Bytes png_header(std::uint32_t width, std::uint32_t height) {
     return bytes;
 }
 
+/// A PNG file that says it is one pixel, and whose data unpacks to so many zeros: deflate's runs of 258 (RFC 1951,
+/// fixed codes).
+Bytes png_bomb(std::size_t zeros) {
+    Bytes data{0x78, 0x01};  // zlib's header
+    std::uint32_t waiting = 0;
+    int bits = 0;
+    const auto put = [&](std::uint32_t value, int count) {  // its lowest bit first
+        waiting |= value << bits;
+        for (bits += count; bits >= 8; bits -= 8, waiting >>= 8) data.push_back(static_cast<std::uint8_t>(waiting));
+    };
+    put(0b011, 3);       // the last block, of fixed codes
+    put(0b00001100, 8);  // a zero: Huffman codes have their highest bit first
+    for (std::size_t n = 0; n < zeros / 258; ++n) {
+        put(0b10100011, 8);  // 258 times
+        put(0, 5);           // what is one byte before
+    }
+    put(0, 7);  // the end of the block
+    put(0, 7);  // whole bytes
+    Bytes file = png_header(1, 1);
+    file.resize(file.size() - 4);  // its checksum follows
+    const auto number = [&](std::uint32_t value) {
+        for (int shift = 24; shift >= 0; shift -= 8) file.push_back(static_cast<std::uint8_t>(value >> shift));
+    };
+    const auto checksum = [&](std::size_t begin) {
+        number(detail::png_checksum(std::as_bytes(std::span{file}.subspan(begin))));
+    };
+    checksum(12);
+    number(static_cast<std::uint32_t>(data.size()));
+    const std::size_t kind = file.size();
+    file.insert(file.end(), {'I', 'D', 'A', 'T'});
+    file.insert(file.end(), data.begin(), data.end());
+    checksum(kind);
+    number(0);
+    file.insert(file.end(), {'I', 'E', 'N', 'D'});
+    checksum(file.size() - 4);
+    return file;
+}
+
 /// Where the first segment with that code begins in a JPEG file.
 Bytes::iterator segment(Bytes& bytes, std::uint8_t code) {
     const std::array<std::uint8_t, 2> marker{0xff, code};
@@ -80,6 +118,14 @@ TEST_CASE("image: JPEG files of every kind are read to the pixels of Pillow, but
         CHECK(mean < 1);
         CHECK(largest <= 5);
     }
+}
+
+TEST_CASE("image: a PNG file that would unpack to more than its pixels is refused before it does") {
+    const Bytes pixel = png_bomb(4);
+    CHECK(decode_image(std::as_bytes(std::span{pixel}), "photo").pixels == Bytes{0, 0, 0});
+    const Bytes bomb = png_bomb(std::size_t{8} << 20);
+    CHECK(bomb.size() < 60'000);
+    CHECK(defect(bomb) == "photo: expected the pixels of 1 x 1, found more (the file is damaged)");
 }
 
 TEST_CASE("image: a view of it is one RGB image") {

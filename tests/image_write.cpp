@@ -64,5 +64,8 @@ TEST_CASE("encode_png: what is no single picture of bytes is an error that says 
         }) ==
         "encode_png: expected one image with 3 channels of 8 bits, found 1 images of 2 x 2 with 3 channels of 32 bits");
     CHECK_THROWS_AS(encode_png(nhwc(bytes.data(), 1, {2, 2}, 1)), Error);
-    CHECK_THROWS_AS(encode_png(nhwc(bytes.data(), 1, {0, 2})), Error);
+    for (const Extent extent : {Extent{0, 2}, Extent{-1, -1}, Extent{20000, 1}, Extent{16384, 16384}})
+        CHECK(message_of<Error>([&] { encode_png(nhwc(bytes.data(), 1, extent)); }) ==
+              detail::text("encode_png: expected sides of 1 to 16384 and at most 64 megapixels, found ", extent.height,
+                           " x ", extent.width));
 }

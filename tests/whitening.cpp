@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include <resnet/core/random.hpp>
@@ -80,4 +81,8 @@ TEST_CASE("whitening: images of one colour give finite filters, and what has no 
                          "whitening_filters: expected an image of at least 2x2 pixels, found 0 images of 4x4", Error);
     CHECK_THROWS_AS(whitening_filters(nhwc(grey.data(), 1, {1, 16})), Error);
     CHECK_THROWS_AS(whitening_filters(nhwc(grey.data(), 1, {4, 4}), {}, {.kernel = 0}), Error);
+    CHECK_THROWS_WITH_AS(whitening_filters(nhwc(grey.data(), 1, {4, 4}), {}, {.epsilon = -1}),
+                         "whitening_filters: expected a finite epsilon of at least 0, found -1.000000", Error);
+    const std::vector<float> no_number(3 * 4 * 4, std::numeric_limits<float>::quiet_NaN());
+    CHECK_THROWS_AS(whitening_filters(nhwc(no_number.data(), 1, {4, 4})), NotFiniteError);
 }

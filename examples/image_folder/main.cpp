@@ -16,7 +16,8 @@
 constexpr int most_classes = 10;  // a network's outputs are part of its type; those without a class stay unused
 
 int main(int argc, char** argv) try {
-    if (argc < 2) return std::fprintf(stderr, "usage: image_folder FOLDER [EPOCHS]\n"), 2;
+    const auto epochs = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 40;  // 0 for what is no number
+    if (argc < 2 || epochs == 0) return std::fprintf(stderr, "usage: image_folder FOLDER [EPOCHS]\n"), 2;
     using Net = resnet::ResNet18<most_classes>;
     const auto photos = resnet::load_image_folder(argv[1], {.extent = Net::image, .broken = resnet::BrokenFiles::skip});
     for (const auto& message : photos.broken) std::fprintf(stderr, "left out: %s\n", message.c_str());
@@ -24,8 +25,9 @@ int main(int argc, char** argv) try {
 
     resnet::Model<Net> model{resnet::Seed{1}};
     resnet::Trainer trainer{model, resnet::AdamW{.learning_rate = 1e-3f}};
-    const resnet::Loader loader{photos.data, {.batch = 32, .transforms = {resnet::random_flip()}}};
-    const auto epochs = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 40;
+    const bool one_is_left = photos.data.size() % 32 == 1;  // batch norm can't train on one image where a map is 1x1
+    const resnet::Loader loader{photos.data,
+                                {.batch = 32, .drop_last = one_is_left, .transforms = {resnet::random_flip()}}};
     for (unsigned epoch = 0; epoch < epochs; ++epoch)
         for (const auto& batch : loader.epoch(epoch)) trainer.step(batch.images, batch.labels);
 

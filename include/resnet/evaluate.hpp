@@ -26,7 +26,7 @@ struct Evaluation {
     Index confused(int label, int said_class) const { return confusion[place(label, said_class)]; }
 
     /// Takes in the next images: what a Classifier gave for them, one label each. For a loop of your own; `evaluate` is
-    /// one. Error where there is not one label an image, or a label is not a class.
+    /// one. Error where there is not one label an image, a label is not a class, or their number is not as before.
     template <class Scalar>
     void add(const Logits<Scalar>& logits, std::span<const int> labels);
 
@@ -54,9 +54,10 @@ Evaluation evaluate(const Classifier<Net, Scalar>& classify, const ImageView& im
 }
 
 /// The images that were taken for another class, at most `count` of them, the one with the largest loss first (and one
-/// that is not a number before all). Error where there is not one label an image.
+/// that is not a number before all). Error where there is not one label an image, or the count is below 0.
 inline std::vector<Index> worst_mistakes(const Evaluation& evaluation, std::span<const int> labels, Index count) {
     check_targets(Targets{labels}, evaluation.images, evaluation.classes);
+    if (count < 0) throw Error("worst_mistakes", "a count of at least 0", std::to_string(count));
     std::vector<Index> mistakes;
     for (std::size_t n = 0; n < labels.size(); ++n)
         if (evaluation.said[n] != labels[n]) mistakes.push_back(static_cast<Index>(n));
@@ -73,8 +74,17 @@ template <class Scalar>
 void Evaluation::add(const Logits<Scalar>& logits, std::span<const int> labels) {
     const Index count = logits.images();
     check_targets(Targets{labels}, count, static_cast<int>(logits.classes()));
+    if (classes != 0 && classes != logits.classes())
+        throw Error("Evaluation", std::to_string(classes) + " classes", std::to_string(logits.classes()));
+    const std::size_t total = losses.size() + labels.size();
+    const auto make_room = [total](auto& values) {
+        if (values.capacity() < total) values.reserve(std::max(total, 2 * values.capacity()));
+    };
+    make_room(losses);
+    make_room(said);
+    confusion.resize(static_cast<std::size_t>(logits.classes() * logits.classes()));
+    // From here on nothing throws.
     classes = static_cast<int>(logits.classes());
-    confusion.resize(place(classes, 0));  // classes x classes
     double sum = 0;
     for (Index n = 0; n < count; ++n) {
         const auto row = logits[n];

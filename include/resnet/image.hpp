@@ -17,6 +17,7 @@
 
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
+#include <resnet/core/image_limits.hpp>
 #include <resnet/core/image_view.hpp>
 #include <resnet/core/input_file.hpp>
 #include <resnet/core/text.hpp>
@@ -32,10 +33,6 @@ struct Image {
     /// Valid as long as the image lives.
     ImageView view() const { return nhwc(pixels.data(), 1, extent); }
 };
-
-/// Largest side and number of pixels of an image that is read or made.
-inline constexpr int longest_image_side = 16384;
-inline constexpr Index largest_image_area = 64'000'000;
 
 /// Reads a PNG or JPEG file. Grey becomes RGB, transparency is dropped, 16 bits are cut to 8, and the EXIF orientation
 /// is left to the caller, all as with Pillow's convert("RGB"); but for grey of 16 bits, which Pillow clips at 255.
@@ -61,15 +58,6 @@ Image center_crop(const Image& image, Extent extent);
 // ---------------------------------------------------------------------------------------------------------------------
 
 namespace detail {
-
-inline bool is_image_extent(Extent extent) {
-    return extent.height >= 1 && extent.width >= 1 && extent.height <= longest_image_side &&
-           extent.width <= longest_image_side && extent.area() <= largest_image_area;
-}
-
-inline std::string image_limits() {
-    return text("sides of 1 to ", longest_image_side, " and at most ", largest_image_area / 1'000'000, " megapixels");
-}
 
 /// A black image of that extent, for what `where` makes of `source`.
 inline Image new_image(const char* where, Extent extent, const Image& source) {
@@ -150,7 +138,7 @@ inline Image center_crop(const Image& image, Extent extent) {
 #define STBI_NO_STDIO
 // stb_image 2.27 reads Huffman tables that a damaged file never defined: zeros do no harm, what malloc leaves does.
 #define STBI_MALLOC(size) std::calloc(1, size)
-#define STBI_REALLOC(memory, size) std::realloc(memory, size)
+#define STBI_REALLOC(memory, size) resnet::detail::grow_decoded(memory, size)
 #define STBI_FREE(memory) std::free(memory)
 #define STBI_ASSERT(condition) static_cast<void>(0)  // a damaged file is an error, not the end of the program
 
@@ -159,11 +147,35 @@ inline Image center_crop(const Image& image, Extent extent) {
 #include <memory>
 #include <new>
 
+namespace resnet::inline v0::detail {
+
+/// How far this thread's decoder may let memory grow: deflate can hold a thousand times its own length, and stb_image
+/// unpacks all of it before it looks how much the image takes.
+struct DecodingLimit {
+    std::size_t bytes = 0;
+    bool was_reached = false;
+};
+inline thread_local DecodingLimit decoding_limit;
+
+inline void* grow_decoded(void* memory, std::size_t bytes) {
+    decoding_limit.was_reached = decoding_limit.was_reached || bytes > decoding_limit.bytes;
+    return decoding_limit.was_reached ? nullptr : std::realloc(memory, bytes);
+}
+
+}  // namespace resnet::inline v0::detail
+
 #include <stb/stb_image.h>
 
 namespace resnet::inline v0 {
 
 namespace detail {
+
+/// Twice what the rows of a PNG image take with 8 bytes a pixel and a byte before each row of its seven passes, or
+/// twice the file: memory is doubled as it fills, from 4 KiB at least.
+inline DecodingLimit limit_of(Extent extent, std::size_t file_bytes) {
+    const auto rows = static_cast<std::size_t>(8 * extent.area() + 7 * Index{extent.height});
+    return {2 * std::max(rows, file_bytes) + (std::size_t{8} << 10)};
+}
 
 inline void check_image_extent(Extent extent, const std::string& name) {
     if (!is_image_extent(extent)) throw FormatError(name, image_limits(), describe(extent));
@@ -283,9 +295,12 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& name) {
         throw FormatError(name, "a PNG or JPEG image", reason());
     }
     detail::check_image_extent(extent, name);
+    detail::decoding_limit = detail::limit_of(extent, bytes.size());
     const std::unique_ptr<stbi_uc, decltype([](stbi_uc* pixels) { stbi_image_free(pixels); })> pixels{
         stbi_load_from_memory(data, size, &extent.width, &extent.height, &channels, STBI_rgb)};
     if (!pixels) {
+        if (detail::decoding_limit.was_reached)
+            throw FormatError(name, "the pixels of " + detail::describe(extent), "more", "the file is damaged");
         if (reason() == "outofmem") throw std::bad_alloc{};
         throw FormatError(name, "an undamaged PNG or JPEG image", reason());
     }

@@ -23,8 +23,8 @@ struct WhiteningOptions {
 
 /// PyTorch's weight of a convolution with 2 * 3 * kernel^2 output channels, [channels][3][kernel][kernel]: the
 /// principal directions of the images' patches over the square root of their variance, the largest first, then their
-/// negatives, so that relu loses nothing. Bytes are normalised as a model does it. Error where there are no images or
-/// one is smaller than a patch.
+/// negatives, so that relu loses nothing. Bytes are normalised as a model does it. Error where there are no images, one
+/// is smaller than a patch, or epsilon is negative; NotFiniteError where pixels or their variances are not finite.
 ///
 ///     model.set_parameter("whiten.weight", whitening_filters(images, model.normalization()));
 ///     model.freeze("whiten.weight");
@@ -34,6 +34,8 @@ inline std::vector<float> whitening_filters(const ImageView& images, const Norma
     const int kernel = options.kernel, size = 3 * kernel * kernel;
     const Index width = images.extent.width;
     const Extent patches{images.extent.height - kernel + 1, images.extent.width - kernel + 1};
+    if (!(options.epsilon >= 0 && std::isfinite(options.epsilon)))
+        throw Error("whitening_filters", "a finite epsilon of at least 0", std::to_string(options.epsilon));
     if (kernel < 1) throw Error("whitening_filters", "a kernel of at least 1", std::to_string(kernel));
     if (images.images < 1 || patches.height < 1 || patches.width < 1)
         throw Error("whitening_filters", detail::text("an image of at least ", kernel, "x", kernel, " pixels"),
@@ -59,6 +61,8 @@ inline std::vector<float> whitening_filters(const ImageView& images, const Norma
     const double count = static_cast<double>(images.images * patches.area());
     const Eigen::VectorXd mean = sums / count;
     const Eigen::MatrixXd covariance = products / count - mean * mean.transpose();
+    if (!covariance.allFinite())
+        throw NotFiniteError("whitening_filters", "pixels whose variances are finite", "others");
     const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver{covariance};
 
     std::vector<float> filters;

@@ -1,9 +1,11 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <resnet/data/augment.hpp>
@@ -82,7 +84,8 @@ TEST_CASE("random_crop: reflected padding mirrors the image without doubling its
                 REQUIRE(int{pixels[static_cast<std::size_t>((y * 5 + x) * 3 + 1)]} == 20 + mirrored(x + right, 5));
             }
     }
-    CHECK_THROWS_AS(changed(random_crop({.padding = 5, .reflect = true}), sample(0)), Error);
+    CHECK(message_of<Error>([] { changed(random_crop({.padding = 5, .reflect = true}), sample(0)); }) ==
+          "random_crop: expected padding below the sides of the image, 6 x 5, which it reflects, found 5");
 }
 
 TEST_CASE("flips: random_flip turns half of the images, alternating_flip each image in every second epoch") {
@@ -136,6 +139,40 @@ TEST_CASE("random_resized_crop: the whole image is itself, and a part has only c
     CHECK(views.size() > 30);
 }
 
+TEST_CASE("random_resized_crop: where ten tries find no part of the wanted shape, the middle of the image is cut") {
+    const auto middle = [](Extent image) { return detail::random_cut(image, {.smallest = 1}, sample(0)); };
+    const detail::Cut wide = middle({4, 40}), tall = middle({40, 4});  // torchvision: of a ratio of 4 / 3 and of 3 / 4
+    CHECK(wide.extent == Extent{4, 5});
+    CHECK((wide.top == 0 && wide.left == 17));
+    CHECK(tall.extent == Extent{5, 4});
+    CHECK((tall.top == 17 && tall.left == 0));
+}
+
+TEST_CASE("colour_jitter: each strength mixes a pixel with black, the image's mean grey, or its own grey") {
+    const auto one = [](const JitterOptions& options, std::uint32_t draw) {
+        std::vector<std::uint8_t> pixels{100, 50, 10, 20, 40, 80};
+        const Sample drawn = sample(3);
+        colour_jitter(options)(MutableImage{pixels.data(), {1, 2}}, drawn);
+        return std::pair{pixels, 2 * drawn.uniform(draw)};  // a factor of 0 ... 2, at full strength
+    };
+    const auto mixed = [](double with, double value, double factor) {
+        return static_cast<std::uint8_t>(std::clamp(std::floor(with + (value - with) * factor + 0.5), 0.0, 255.0));
+    };
+    const std::vector<double> before{100, 50, 10, 20, 40, 80};
+    const auto grey = [&](std::size_t i) {
+        const std::size_t pixel = i / 3 * 3;
+        return 0.299 * before[pixel] + 0.587 * before[pixel + 1] + 0.114 * before[pixel + 2];
+    };
+    const auto check = [&](const JitterOptions& options, std::uint32_t draw, const auto& with) {
+        const auto [pixels, factor] = one(options, draw);
+        CHECK(std::abs(factor - 1) > 0.05);
+        for (std::size_t i = 0; i < pixels.size(); ++i) CHECK(pixels[i] == mixed(with(i), before[i], factor));
+    };
+    check({1, 0, 0}, 0, [](std::size_t) { return 0.0; });
+    check({0, 1, 0}, 1, [&](std::size_t) { return (grey(0) + grey(3)) / 2; });
+    check({0, 0, 1}, 2, grey);
+}
+
 TEST_CASE("colour_jitter: of no strength it changes nothing, and grey stays grey") {
     CHECK(changed(colour_jitter({0, 0, 0}), sample(0)) == numbered());
     CHECK(changed(colour_jitter(), sample(0)) != numbered());
@@ -146,7 +183,7 @@ TEST_CASE("colour_jitter: of no strength it changes nothing, and grey stays grey
 
 TEST_CASE("augment: what cannot be meant is refused by name") {
     CHECK(message_of<Error>([] { random_crop({.padding = -1}); }) ==
-          "random_crop: expected padding of at least 0, found -1");
+          "random_crop: expected padding of 0 ... 1048576, found -1");
     CHECK_THROWS_AS(cutout({.size = -1}), Error);
     CHECK_THROWS_AS(random_resized_crop({.smallest = 0}), Error);
     CHECK_THROWS_AS(random_resized_crop({.flattest = 2, .tallest = 1}), Error);

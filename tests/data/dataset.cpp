@@ -53,7 +53,7 @@ TEST_CASE("dataset: pixels that do not fit the labels, a label without a class a
           }) == "Dataset, label 0: expected an index into 1 classes, found -1");
     CHECK(message_of<Error>([] {
               Dataset({0, 1}, {}, {}, {"a"});
-          }) == "Dataset: expected an extent of at least 1 x 1, found 0 x 1");
+          }) == "Dataset: expected sides of 1 to 65536, found 0 x 1");
 }
 
 TEST_CASE("dataset: keep_first drops the images behind, and never adds any") {

@@ -2,6 +2,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include <tbb/task_arena.h>
 
 #include <resnet/data/image_folder.hpp>
+#include <resnet/image_write.hpp>  // its encoder is compiled in image_write.cpp
 
 #include "temporary_folder.hpp"
 
@@ -81,6 +83,22 @@ TEST_CASE("image_folder: a broken photo is refused by its name, or left out and 
     for (Index i = 0; i < 4; ++i) CHECK(pixels_of(rest.data, i) == pixels_of(whole.data, i));
 }
 
+TEST_CASE("image_folder: a photo too narrow to cover the extent counts as broken, by its name") {
+    const TemporaryFolder folder;
+    fill(folder.path());
+    const auto narrow = folder.path() / "cats" / "narrow.png";
+    const std::vector<std::uint8_t> pixels(300 * 3);
+    const auto png = encode_png(nhwc(pixels.data(), 1, {300, 1}));
+    write_file(narrow, std::span{reinterpret_cast<const std::uint8_t*>(png.data()), png.size()});
+    const std::string message =
+        narrow.string() +
+        ": expected sides of 1 to 16384 and at most 64 megapixels, found 19200 x 64 (it is of 300 x 1)";
+    CHECK(message_of<Error>([&] { load_image_folder(folder.path()); }) == message);
+    const ImageFolder rest = load_image_folder(folder.path(), {.broken = BrokenFiles::skip});
+    CHECK(rest.broken == std::vector<std::string>{message});
+    CHECK(rest.data.size() == 4);
+}
+
 TEST_CASE(
     "image_folder: a folder without classes, a class without photos or without any that can be read are refused") {
     const TemporaryFolder folder;
@@ -96,7 +114,9 @@ TEST_CASE(
     write_file(cats / "1.png", {});
     CHECK(message(folder.path(), BrokenFiles::skip) ==
           cats.string() + ": expected a photo that can be read, found none");
-    CHECK_THROWS_AS(load_image_folder(folder.path(), {.extent = {0, 8}}), Error);
+    for (const Extent extent : {Extent{0, 8}, Extent{20000, 20000}})
+        CHECK_THROWS_WITH_AS(load_image_folder(folder.path(), {.extent = extent}),
+                             doctest::Contains("load_image_folder: expected sides of 1 to 16384"), Error);
 }
 
 TEST_CASE("image_folder: links to folders are not followed, so a circle of them has an end") {

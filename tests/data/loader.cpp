@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <iterator>
+#include <limits>
 #include <numeric>
 #include <optional>
 #include <set>
@@ -84,6 +85,7 @@ TEST_CASE("loader: without shuffling an epoch is the data set in its order, the 
     const Loader whole{data, {.batch = 100, .shuffle = false}};
     CHECK(whole.last_batch() == 10);
     CHECK(batches_of(whole, 0).size() == 1);
+    CHECK(Loader{data, {.batch = std::numeric_limits<Index>::max()}}.batches() == 1);
 }
 
 TEST_CASE("loader: a shuffled epoch has every image once, in an order that follows from seed and epoch alone") {

@@ -102,6 +102,19 @@ TEST_CASE("trace: a linear layer on flattened maps of two shapes is an error, an
     };
     CHECK(error_of<Wide>({4, 4}) ==
           "linear: expected one extent of the flattened map for all uses of the layer, found two");
+
+    struct PooledFirst {
+        Conv2d<3, 16, k1> conv;
+        Conv2d<3, 1, k1> narrow;
+        Linear<16, 2> fc;
+        constexpr auto operator()(Value<3> x) const {
+            const auto of_pooled = fc(adaptive_avg_pool2d(conv(x)));  // 16 channels of 1x1
+            return of_pooled + fc(flatten<16>(narrow(x)));            // 1 channel of 4x4
+        }
+        RESNET_MEMBERS(conv, narrow, fc)
+    };
+    CHECK(error_of<PooledFirst>({4, 4}) ==
+          "linear: expected one extent of the flattened map for all uses of the layer, found two");
 }
 
 TEST_CASE("trace: nodes are recorded in the order of the body, each with its inputs") {

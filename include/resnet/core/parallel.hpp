@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <new>
 
 // RESNET_STD_THREADS=<number>: so many threads of the standard library's take the place of oneTBB, whose own
@@ -104,8 +105,8 @@ inline void run_chunks(Index count, int workers, Turn turn, const ChunkFunction&
         share.next.store(share.first, std::memory_order_relaxed);
         share.last = count * (slot + 1) / workers;
     }
-    // Where a helper can't be had, for want of memory, the rest is done without: a chunk that was not begun is still
-    // there to be taken, and none is begun that is not ended.
+    // Where a helper can't be had, for want of memory or of threads, the rest is done without: a chunk that was not
+    // begun is still there to be taken, and none is begun that is not ended.
 #if defined(RESNET_STD_THREADS)
     std::array<std::jthread, max_workers> threads;
     try {
@@ -126,7 +127,7 @@ inline void run_chunks(Index count, int workers, Turn turn, const ChunkFunction&
                 0, workers, [&](int slot) { work_through(shares, workers, slot, turn, f); }, tbb::static_partitioner{},
                 context);
         });
-    } catch (const std::bad_alloc&) {
+    } catch (const std::exception&) {  // std::bad_alloc, or std::runtime_error of a thread that can't be made
         work_through(shares, workers, 0, turn, f);
     }
 #endif
@@ -135,10 +136,10 @@ inline void run_chunks(Index count, int workers, Turn turn, const ChunkFunction&
 }  // namespace detail
 
 /// Calls f(chunk, slot) for chunk = 0 ... count - 1, each once, on up to `workers` threads of the caller's arena, and
-/// returns when all are done. It throws nothing: where memory is short it goes on with fewer threads. Two calls at the
-/// same time have different slots (0 ... workers - 1): scratch memory goes by slot. A slot begins with the same chunks
-/// in every call, so what a core has in its caches is there again; backwards, each slot begins at the end of them. f
-/// must not throw and must not call for_each_chunk.
+/// returns when all are done. It throws nothing: where memory or threads are short it goes on with fewer. Two calls at
+/// the same time have different slots (0 ... workers - 1): scratch memory goes by slot. A slot begins with the same
+/// chunks in every call, so what a core has in its caches is there again; backwards, each slot begins at the end of
+/// them. f must not throw and must not call for_each_chunk.
 template <class F>
 void for_each_chunk(Index count, int workers, const F& f, Turn turn = Turn::forwards) {
     const auto call = [](const void* function, Index chunk, int slot) {

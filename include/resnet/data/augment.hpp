@@ -117,12 +117,16 @@ inline Cut random_cut(Extent image, const ResizedCropOptions& options, const Sam
 }  // namespace detail
 
 inline Transform random_crop(const CropOptions& options) {
-    if (options.padding < 0) throw Error("random_crop", "padding of at least 0", std::to_string(options.padding));
+    constexpr int most = 1 << 20;
+    if (options.padding < 0 || options.padding > most)
+        throw Error("random_crop", detail::text("padding of 0 ... ", most), std::to_string(options.padding));
     return [options](MutableImage image, const Sample& sample) {
         const auto [height, width] = image.extent;
         if (options.reflect && options.padding >= std::min(height, width)) {
-            throw Error("random_crop", "padding below the sides of the image, which it reflects",
-                        std::to_string(options.padding));
+            throw Error(
+                "random_crop",
+                detail::text("padding below the sides of the image, ", height, " x ", width, ", which it reflects"),
+                std::to_string(options.padding));
         }
         const auto shift = [&](std::uint32_t draw) {
             return static_cast<int>(sample.below(2 * options.padding + 1, draw)) - options.padding;

@@ -53,9 +53,10 @@ public:
 
 private:
     void check() const {
-        if (extent_.height < 1 || extent_.width < 1) {
-            throw Error("Dataset", "an extent of at least 1 x 1",
-                        std::to_string(extent_.height) + " x " + std::to_string(extent_.width));
+        constexpr int longest_side = 1 << 16;
+        if (extent_.height < 1 || extent_.width < 1 || extent_.height > longest_side || extent_.width > longest_side) {
+            throw Error("Dataset", detail::text("sides of 1 to ", longest_side),
+                        detail::text(extent_.height, " x ", extent_.width));
         }
         if (std::ssize(pixels_) != size() * extent_.area() * 3) {
             throw Error("Dataset",

@@ -26,7 +26,7 @@
 
 namespace resnet::inline v0 {
 
-/// What becomes of a photo that can't be read.
+/// What becomes of a photo that can't be read, or not be made to cover the extent.
 enum class BrokenFiles : std::uint8_t {
     refuse,  // the whole folder is refused, with the first one's error
     skip     // it is left out and named in ImageFolder::broken
@@ -47,7 +47,8 @@ struct ImageFolder {
 /// their number. Each is resized to cover the extent and cropped to its middle. Files of other names than .png, .jpg
 /// and .jpeg, and files in `folder` itself, are passed over.
 /// FileError where a folder can't be read, there is no class, or a class has no photo (or none that can be read);
-/// Error where the extent is empty; where broken files are refused, read_image's errors.
+/// Error where the extent is empty or too large; where broken files are refused, read_image's errors, and Error where
+/// a photo is so narrow that covering the extent makes it too large.
 ImageFolder load_image_folder(const std::filesystem::path& folder, const ImageFolderOptions& options = {});
 
 /// Whether a file has a photo's name: .png, .jpg or .jpeg, in small letters or capitals.
@@ -123,7 +124,23 @@ inline Image cover(const Image& image, Extent extent) {
     return center_crop(resize(image, covering), extent);
 }
 
+namespace detail {
+
+/// A photo that covers the extent; errors name the file.
+inline Image read_covering(const std::filesystem::path& file, Extent extent) {
+    const Image image = read_image(file);
+    try {
+        return cover(image, extent);
+    } catch (const Error& error) {
+        throw Error(file.string(), error.expected(), error.found(), text("it is of ", describe(image.extent)));
+    }
+}
+
+}  // namespace detail
+
 inline ImageFolder load_image_folder(const std::filesystem::path& folder, const ImageFolderOptions& options) {
+    if (!detail::is_image_extent(options.extent))
+        throw Error("load_image_folder", detail::image_limits(), detail::describe(options.extent));
     std::vector<std::string> classes;
     std::vector<std::filesystem::path> files;
     std::vector<int> labels;
@@ -142,14 +159,12 @@ inline ImageFolder load_image_folder(const std::filesystem::path& folder, const 
     if (classes.empty()) throw FileError(folder.string(), "a folder for each class in it", "none");
 
     const auto bytes = static_cast<std::size_t>(options.extent.area() * 3);
-    if (options.extent.height < 1 || options.extent.width < 1)
-        throw Error("load_image_folder", "an extent of at least 1 x 1", detail::describe(options.extent));
     std::vector<std::uint8_t> pixels(files.size() * bytes);
     std::vector<std::exception_ptr> problems(files.size());
     for_each_chunk(std::ssize(files), worker_count(), [&](Index chunk, int) {
         const auto i = static_cast<std::size_t>(chunk);
         try {
-            const Image image = cover(read_image(files[i]), options.extent);
+            const Image image = detail::read_covering(files[i], options.extent);
             std::ranges::copy(image.pixels, pixels.data() + i * bytes);
         } catch (...) {
             problems[i] = std::current_exception();

@@ -113,7 +113,8 @@ public:
 
     /// How many batches an epoch has.
     Index batches() const noexcept {
-        return options_.drop_last ? data_->size() / options_.batch : divide_up(data_->size(), options_.batch);
+        const Index full = data_->size() / options_.batch;
+        return options_.drop_last || data_->size() % options_.batch == 0 ? full : full + 1;
     }
     /// How many images the last batch of an epoch has.
     Index last_batch() const noexcept {

@@ -39,7 +39,7 @@ template <class Scalar>
 struct CustomForward {
     ImageBlock<const Scalar> input;
     ImageBlock<Scalar> output;                  // overwritten
-    const Scalar* const* parameters = nullptr;  // one pointer a ParameterSpec, PyTorch's order
+    const Scalar* const* parameters = nullptr;  // one pointer a ParameterSpec, to [height][width][in][out]
     Scalar* scratch = nullptr;                  // `scratch(extent, images)` elements, if the layer asks for them
 };
 

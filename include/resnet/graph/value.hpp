@@ -125,11 +125,11 @@ constexpr void set_linear_layout(Graph& graph, const Node& node) {
     ParameterSpec& weight =
         graph.parameters[static_cast<std::size_t>(graph.layers[static_cast<std::size_t>(node.layer)].first_parameter)]
             .spec;
-    const Window map{weight.height, weight.width}, found{node.window.height, node.window.width};
-    if (map != Window{} && map != found) rules::linear_is_used_on_unlike_maps();
+    for (const Node& earlier : graph.nodes)
+        if (earlier.layer == node.layer && earlier.window != node.window) rules::linear_is_used_on_unlike_maps();
     weight.in = node.channels;
-    weight.height = found.height;
-    weight.width = found.width;
+    weight.height = node.window.height;
+    weight.width = node.window.width;
 }
 
 constexpr Node unary(Op op, const auto& x) {
