@@ -97,6 +97,41 @@ TEST_CASE("checkpoint: a trainer that has trained on something else becomes what
     }
 }
 
+TEST_CASE("checkpoint: gradients from before it was loaded are gone, also for a backward that accumulates") {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "checkpoint";
+    TrainingRun<EveryNode> run{{}};
+    run.save(path);
+    run.go_on(1, 2);
+    TrainingRun<EveryNode> fresh{{}, Seed{77}};
+    for (auto* const resumed : {&run, &fresh}) {
+        resumed->load(path);
+        const auto images = resumed->data.images().slice(0, 4);
+        resumed->trainer.forward(images, resumed->data.labels().first(4));
+        resumed->trainer.backward(true);
+        resumed->trainer.apply();
+    }
+    CHECK(run.state() == fresh.state());
+}
+
+TEST_CASE("checkpoint: parameters that were thawed go on with their own count of steps") {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "checkpoint";
+    TrainingRun<EveryNode> whole{{}}, resumed{{}, Seed{77}};
+    whole.model.freeze("stem.*");
+    whole.go_on(1, 3);
+    whole.model.unfreeze("stem.*");
+    whole.go_on(1, 2);
+    whole.save(path);
+    resumed.load(path);
+    const auto& steps = resumed.trainer.optimizer().parameter_steps();
+    CHECK(steps == whole.trainer.optimizer().parameter_steps());
+    CHECK(std::ranges::count(steps, 2) > 0);
+    CHECK(std::ranges::count(steps, 5) > 0);
+    for (auto* const run : {&whole, &resumed}) run->go_on(1);
+    CHECK(resumed.state() == whole.state());
+}
+
 TEST_CASE("checkpoint: what is frozen stays frozen") {
     const TemporaryFolder folder;
     const auto path = folder.path() / "checkpoint";

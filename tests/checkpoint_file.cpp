@@ -58,6 +58,7 @@ TEST_CASE("checkpoint: the file has PyTorch's names, the parts before a slash, a
         list += tensor.name + ' ' + std::string{name(tensor.type)} + ' ' + detail::shape_text(tensor.shape) + '\n';
     CHECK(list ==
           "bn1.num_batches_tracked I64 []\n"
+          "optimizer/steps I64 [6]\n"
           "conv1.weight F32 [4, 3, 3, 3]\n"
           "conv1.bias F32 [4]\n"
           "bn1.weight F32 [4]\n"
@@ -208,6 +209,14 @@ TEST_CASE("checkpoint: a text that is missing or none of its kind is refused, an
     }
     CHECK(refusal([](Draft& draft) { draft.metadata["position.batch"] = "-2"; }) ==
           ": position.batch: expected a number of at least 0, found -2");
+    CHECK(refusal([](Draft& draft) { draft.metadata["optimizer.steps"] = "-1"; }) ==
+          ": optimizer.steps: expected a number of at least 0, found -1");
+    CHECK(refusal([](Draft& draft) { draft.metadata["optimizer.steps"] = "2"; }) ==
+          ": optimizer/steps: expected numbers of 0 ... 2, found 3");
+    CHECK(refusal([](Draft& draft) { draft.metadata["optimizer.learning_rate"] = "-1"; }) ==
+          ": optimizer.learning_rate: expected a finite number of at least 0, found -1.000000");
+    CHECK(refusal([](Draft& draft) { draft.metadata["optimizer.beta1"] = "2"; }) ==
+          ": optimizer.beta1: expected 0 ... 1, without 1, found 2.000000");
     CHECK(refusal([](Draft& draft) {
               draft.metadata["position.epoch"] = "4294967296";
           }).starts_with(": position.epoch: expected a number"));

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <iterator>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,26 @@ TEST_CASE("checkpoint: a save writes, syncs, renames, and syncs the folder, in t
     CHECK(std::ranges::count(traced.calls, "write file") > 20);  // a call or more for each tensor
     traced.calls.erase(std::unique(traced.calls.begin(), traced.calls.end()), traced.calls.end());
     CHECK(traced.calls == std::vector<std::string>{"write file", "fsync file", "rename", "fsync folder"});
+}
+
+TEST_CASE("checkpoint: a model that has diverged does not take the place of one that has not, nor do its weights") {
+    const TemporaryFolder folder;
+    const auto checkpoint = folder.path() / "checkpoint", weights = folder.path() / "weights";
+    TrainingRun<Tiny<5>> run{{}};
+    run.save(checkpoint);
+    save(run.model, weights);
+    const auto kept = file_content(checkpoint), kept_weights = file_content(weights);
+    for (const char* const name : {"conv1.weight", "fc.bias", "bn1.running_var"}) {
+        TrainingRun<Tiny<5>> diverged{{}};
+        auto values = diverged.model.parameter(name);
+        values.back() = std::numeric_limits<float>::infinity();
+        diverged.model.set_parameter(name, values);
+        const std::string message = std::string{name} + ": expected finite numbers, found inf (nothing was saved)";
+        CHECK(message_of<NotFiniteError>([&] { diverged.save(checkpoint); }) == message);
+        CHECK(message_of<NotFiniteError>([&] { save(diverged.model, weights); }) == message);
+    }
+    CHECK(file_content(checkpoint) == kept);
+    CHECK(file_content(weights) == kept_weights);
 }
 
 TEST_CASE("checkpoint: killed at any system call of a save, the old file or the new one is left whole") {

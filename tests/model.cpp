@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -128,6 +129,9 @@ TEST_CASE("model: parameters and state have PyTorch's names, shapes and order") 
     CHECK(model.parameter("norm.running_var") == std::vector<float>(5, 1.0f));
     CHECK(model.parameter("norm.running_mean") == std::vector<float>(5, 0.0f));
     CHECK(model.parameter("norm.num_batches_tracked") == std::vector<float>{0.0f});
+    for (const float count : {-1.0f, 1e30f, std::numeric_limits<float>::quiet_NaN()})
+        CHECK_THROWS_WITH_AS(model.set_parameter("norm.num_batches_tracked", std::vector<float>{count}),
+                             doctest::Contains("norm.num_batches_tracked: expected a count of 0 ... 1e18"), Error);
     CHECK(names(Model<CifarResNet18<10>>{Seed{1}}.state()).at(12) == "layer1.0.conv2.weight");
 }
 
@@ -279,4 +283,7 @@ TEST_CASE("model: the summary lists layers with output, parameters and multiply-
     CHECK(model.summary({64, 64}).find("11,527,936") == std::string::npos);
     const std::string every = Model<tests::EveryNode>{Seed{1}}.summary();
     CHECK(every.find("swish") != std::string::npos);
+    std::string line;
+    detail::summary_line(line, std::string(200, 'n'), "op", "shape", "1", "2");
+    CHECK(line == std::string(200, 'n') + " op           shape                       1                2\n");
 }

@@ -41,8 +41,8 @@ struct RunPosition {
 struct Resumed {
     RunPosition position;
     /// What the library knows of that the bits depend on and that is not as it was: "instruction set avx512, now avx2".
-    /// Where it is empty, and the loader is one of the same data, seed and options, the run ends with the same bits as
-    /// if it had not stopped, whatever the number of threads.
+    /// Where it is empty, the CPU and the C library are the same, and the loader is one of the same data, seed and
+    /// options, the run ends with the same bits as if it had not stopped, whatever the number of threads.
     std::vector<std::string> differences;
 };
 
@@ -50,8 +50,9 @@ struct Resumed {
 /// is a safetensors file: the model's tensors with PyTorch's names, which `load(model, path)` takes out of it as well;
 /// the optimizer's as `optimizer/first/<parameter>` and `optimizer/second/<parameter>`; those of a moving average, if
 /// there is one, as `average/<name>`; everything else in the metadata, exactly. Equal states give equal bytes.
-/// FileError where it can't be written: then the old file is as it was. Error between a forward and its apply, and for
-/// a batch below 0.
+/// Whatever it throws but for a last "to sync the folder", the old file is as it was: FileError where it can't be
+/// written; NotFiniteError where a weight or statistic is not finite; Error between a forward and its apply, for a
+/// batch below 0, and for notes that are not UTF-8 or longer than a header may be (write_tensor_file).
 ///
 ///     for (const auto& batch : loader.epoch(epoch)) {
 ///         trainer.step(batch.images, batch.labels);
@@ -82,7 +83,7 @@ RunPosition read_position(const std::filesystem::path& path);
 namespace detail {
 
 inline constexpr std::string_view checkpoint_version = "1", note_prefix = "note.";
-inline constexpr auto live_name = "optimizer/live";
+inline constexpr auto live_name = "optimizer/live", steps_name = "optimizer/steps";
 inline constexpr std::string_view average_prefix = "average/";
 
 /// A buffer with an element for each of the parameters', saved under its part's name.
@@ -109,7 +110,8 @@ Metadata fingerprint(const Trainer<Net, Scalar>& trainer, const MovingAverage<Ne
     return metadata;
 }
 
-/// The tensors that a checkpoint of this trainer has: the model's, the parts', and what was live.
+/// The tensors that a checkpoint of this trainer has: the model's, the parts', what was live, and the steps of each
+/// parameter.
 template <class Net, class Scalar>
 std::vector<ExpectedTensor> expected_of(const Trainer<Net, Scalar>& trainer) {
     auto expected = expected_of(trainer.model().state());
@@ -118,6 +120,7 @@ std::vector<ExpectedTensor> expected_of(const Trainer<Net, Scalar>& trainer) {
             if (entry.kind == StateEntry::Kind::parameter)
                 expected.push_back({text(part.name, "/", entry.name), entry.shape});
     expected.push_back({live_name, {std::ssize(trainer.engine().live())}, true});
+    expected.push_back({steps_name, {std::ssize(trainer.engine().optimizer().parameter_steps())}, true});
     return expected;
 }
 
@@ -162,15 +165,33 @@ inline void check_checkpoint(const TensorFile& file) {
     }
 }
 
+/// The count under a key. FormatError where there is none, or another text.
+template <class T>
+T count_in(const TensorFile& file, const std::string& key) {
+    const T count = number_in<T>(file, key);
+    if (count < 0) throw FormatError(text(file.name(), ": ", key), "a number of at least 0", std::to_string(count));
+    return count;
+}
+
 inline RunPosition position_of(const TensorFile& file) {
     RunPosition position{.seed = {number_in<std::uint64_t>(file, "position.seed")},
                          .epoch = number_in<std::uint32_t>(file, "position.epoch"),
-                         .batch = number_in<Index>(file, "position.batch")};
-    if (position.batch < 0)
-        throw FormatError(file.name() + ": position.batch", "a number of at least 0", std::to_string(position.batch));
+                         .batch = count_in<Index>(file, "position.batch")};
     for (const auto& [key, value] : file.metadata())
         if (key.starts_with(note_prefix)) position.notes[key.substr(note_prefix.size())] = value;
     return position;
+}
+
+/// FormatError where a parameter's steps are not among all that were taken: Adam divides by what follows from them.
+template <class Scalar>
+void read_steps(const TensorFile& file, Optimizer<Scalar>& optimizer) {
+    const auto all = count_in<std::int64_t>(file, "optimizer.steps");
+    auto steps = file.read<std::int64_t>(steps_name);
+    for (const std::int64_t of_parameter : steps)
+        if (of_parameter < 0 || of_parameter > all)
+            throw FormatError(text(file.name(), ": ", steps_name), text("numbers of 0 ... ", all),
+                              std::to_string(of_parameter));
+    optimizer.set_steps(all, std::move(steps));
 }
 
 inline Metadata position_text(const RunPosition& position) {
@@ -207,6 +228,8 @@ void save_checkpoint(const std::filesystem::path& path, const Trainer<Net, Scala
             if (entry.kind == StateEntry::Kind::parameter)
                 collection.add(detail::text(part.name, "/", entry.name), weights, entry, part.buffer.data());
     collection.add(tensor_record(detail::live_name, {std::ssize(engine.live())}, std::span{engine.live()}));
+    const std::vector<std::int64_t>& steps = optimizer.parameter_steps();
+    collection.add(tensor_record(detail::steps_name, {std::ssize(steps)}, std::span{steps}));
 
     Metadata metadata{{"kind", "checkpoint"},
                       {"checkpoint_version", std::string{detail::checkpoint_version}},
@@ -249,19 +272,21 @@ Resumed load_checkpoint(const std::filesystem::path& path, Trainer<Net, Scalar>&
     std::vector<char> frozen = detail::frozen_of(file, model.weights());
     const auto marks = file.read<std::int8_t>(detail::live_name);
     std::vector<char> live{marks.begin(), marks.end()};
-    Optimizer<Scalar> optimizer{detail::settings_of(file, engine.optimizer().settings()),
-                                model.weights().graph().parameter_elements};
-    optimizer.set_steps(detail::number_in<std::int64_t>(file, "optimizer.steps"));
+    const Graph& graph = model.weights().graph();
+    Optimizer<Scalar> optimizer{detail::settings_of(file, engine.optimizer().settings()), graph.parameters.size(),
+                                graph.parameter_elements};
+    detail::read_steps(file, optimizer);
     detail::ModelTensors<Scalar> weights{file, state, std::span{tensors}.first(state.size())};
-    auto tensor = tensors.begin() + std::ssize(state);
-    for (const auto& part : detail::parts_of(optimizer))
-        for (const StateEntry& entry : state)
-            if (entry.kind == StateEntry::Kind::parameter)
-                weights.write(model.weights(), entry, **tensor++, part.buffer.data());
     const auto averages = std::span{tensors}.subspan(static_cast<std::size_t>(of_average));
     detail::ModelTensors<Scalar> average_weights{
         file, average != nullptr ? std::span{state} : std::span<const StateEntry>{}, averages};
+    const auto parts = detail::parts_of(optimizer);
     // From here on nothing throws.
+    auto tensor = tensors.begin() + std::ssize(state);
+    for (const auto& part : parts)
+        for (const StateEntry& entry : state)
+            if (entry.kind == StateEntry::Kind::parameter)
+                weights.write(model.weights(), entry, **tensor++, part.buffer.data());
     if (average != nullptr) {
         average_weights.write(average->model().weights());
         average->model().weights().frozen() = frozen;

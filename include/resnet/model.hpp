@@ -1,7 +1,7 @@
 // A Model is the weights of one network type: parameters, running statistics and the normalisation of its images.
 #pragma once
 
-#include <cstdio>
+#include <algorithm>
 #include <span>
 #include <string>
 #include <string_view>
@@ -82,8 +82,8 @@ public:
     /// A copy of a parameter or buffer ("bn1.running_mean") in PyTorch's order of elements. Error for an unknown name.
     std::vector<Scalar> parameter(std::string_view name) const { return weights_.read(weights_.entry(name)); }
 
-    /// Sets a parameter or buffer from values in PyTorch's order. Error for an unknown name or another number of
-    /// values.
+    /// Sets a parameter or buffer from values in PyTorch's order. Error for an unknown name, another number of values,
+    /// or a num_batches_tracked that is no count.
     void set_parameter(std::string_view name, std::span<const Scalar> values) {
         weights_.write(weights_.entry(name), values);
     }
@@ -138,10 +138,12 @@ inline std::string grouped(Index number) {
 
 inline void summary_line(std::string& text, const std::string& name, const std::string& op, const std::string& shape,
                          const std::string& parameters, const std::string& macs) {
-    char line[160];
-    std::snprintf(line, sizeof line, "%-24s %-12s %-14s %14s %16s\n", name.c_str(), op.c_str(), shape.c_str(),
-                  parameters.c_str(), macs.c_str());
-    text += line;
+    const auto padding = [](const std::string& cell, std::size_t width) {
+        return std::string(width - std::min(cell.size(), width), ' ');
+    };
+    text.append(name).append(padding(name, 24)).append(" ").append(op).append(padding(op, 12)).append(" ");
+    text.append(shape).append(padding(shape, 14)).append(" ").append(padding(parameters, 14)).append(parameters);
+    text.append(" ").append(padding(macs, 16)).append(macs).append("\n");
 }
 
 inline std::string summary(const Graph& graph) {

@@ -12,14 +12,16 @@
 namespace resnet::inline v0 {
 
 /// average = decay average + (1 - decay) model, of weights and batch-norm statistics, after each step that it is told
-/// of. PyTorch: torch.optim.swa_utils.AveragedModel with get_ema_multi_avg_fn(decay) and use_buffers=True.
+/// of. PyTorch: torch.optim.swa_utils.AveragedModel with get_ema_multi_avg_fn(decay) and use_buffers=True; but its
+/// first update takes the model as it is, where ours mixes it with the model that the average was made of: make the
+/// average after the first steps, not of random weights.
 ///
 ///     resnet::MovingAverage average{model, 0.999f};
 ///     for (...) { trainer.step(batch.images, batch.labels); average.update(model); }
 ///     const resnet::Classifier classify{average.model()};
 ///
 /// Lookahead (Zhang et al. 2019, "Lookahead optimizer: k steps forward, 1 step back") is the same average, given back
-/// to the model every few steps:
+/// to the model every few steps; here the statistics, too:
 ///
 ///     if (++steps % 5 == 0) { average.update(model, decay); model = average.model(); }
 template <class Net, class Scalar = float>
@@ -30,7 +32,8 @@ public:
         if (!(decay >= 0 && decay < 1)) throw Error("MovingAverage", "a decay in [0, 1)", std::to_string(decay));
     }
 
-    /// Takes in the model's present weights; its counters, frozen parameters and normalisation replace the average's.
+    /// Takes in the model's present weights; its counters, which parameters are frozen, and its normalisation replace
+    /// the average's.
     void update(const Model<Net, Scalar>& model) { update(model, decay_); }
     /// The same with a decay of this step's own, 0 ... 1. Error for another.
     void update(const Model<Net, Scalar>& model, float decay) {

@@ -81,8 +81,8 @@ public:
         observe(engine_->plan(images.extent).size());
     }
 
-    /// Valid until images of another extent come or parameters are frozen. Asking for another extent than the last
-    /// forward's drops that forward.
+    /// Valid until images of another extent come, other parameters are frozen, or a checkpoint is loaded. Asking for
+    /// another extent than the last forward's drops that forward.
     const Plan& plan(Extent extent = Net::image) { return engine_->plan(extent); }
     Optimizer<Scalar>& optimizer() noexcept { return engine_->optimizer(); }
     const Model<Net, Scalar>& model() const noexcept { return *model_; }

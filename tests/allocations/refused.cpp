@@ -234,6 +234,10 @@ void check_files() {
         training->before = training->model;
         return training;
     };
+    refuse_each(
+        "assigning a model", [] { return std::make_unique<Small>(Seed{2}); },
+        [&](auto& model_to) { *model_to = model; }, [&](auto& model_to) { return *model_to == second; },
+        [&](auto& model_to) { return *model_to == model; });
     const auto first = trained(1);
     save_checkpoint(state, first->trainer, {});
     const auto state_content = file_content(state);
@@ -254,6 +258,29 @@ void check_files() {
             save_checkpoint(other, training->trainer, {});
             return training->model == first->model && file_content(other) == state_content;
         });
+
+    struct Averaged {
+        Held training;
+        MovingAverage<Net> average;
+    };
+    const MovingAverage<Net> average{second, 0.9f};
+    save_checkpoint(state, first->trainer, {}, &average);
+    refuse_each(
+        "loading a checkpoint with an average",
+        [&] {
+            Averaged averaged{trained(2), {model, 0.5f}};
+            averaged.training->trainer.forward(batch.images, batch.labels);
+            averaged.training->trainer.backward();
+            return averaged;
+        },
+        [&](auto& averaged) { load_checkpoint(state, averaged.training->trainer, &averaged.average); },
+        [&](auto& averaged) {
+            const bool same =
+                averaged.training->model == averaged.training->before && averaged.average.model() == model;
+            averaged.training->trainer.apply();  // what was begun is still there
+            return same;
+        },
+        [&](auto& averaged) { return averaged.training->model == first->model && averaged.average.model() == second; });
 }
 
 /// Enough work for two threads.

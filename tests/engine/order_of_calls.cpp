@@ -255,6 +255,20 @@ TEST_CASE(
     CHECK(model == expected);
 }
 
+TEST_CASE("order of calls: gradients of weights that have changed since are refused, whatever forward came between") {
+    Model<SmallResNet> model{Seed{1}};
+    Trainer trainer{model, SGD{}};
+    const Batch batch(4, 1);
+    trainer.forward(batch.images, batch.labels);
+    trainer.backward();
+    model = Model<SmallResNet>{Seed{2}};
+    const auto expected = model;
+    trainer.forward(batch.images, batch.labels);
+    CHECK_THROWS_WITH_AS(trainer.apply(), "apply: expected the weights of its forward, found changed ones", Error);
+    CHECK(model == expected);
+    check_steps_like_a_new_one(trainer, batch);
+}
+
 TEST_CASE("order of calls: four batches that were accumulated, a fourth of each, are the step of one large batch") {
     Model<NoNorm> model{Seed{1}};
     auto expected = model;

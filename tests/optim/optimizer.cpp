@@ -56,7 +56,7 @@ template <class Scalar, class Settings>
 void check(const Settings& settings) {
     for (const Isa isa : tests::available_isas()) {
         INFO(std::string{name_of(isa)});
-        Optimizer<Scalar> optimizer{settings, count};
+        Optimizer<Scalar> optimizer{settings, 1, count};
         auto parameters = tests::uniform<Scalar>(count, 1);
         std::vector<Plain> plain(count);
         for (std::size_t i = 0; i < count; ++i) plain[i].parameter = static_cast<double>(parameters[i]);
@@ -101,12 +101,12 @@ TEST_CASE("SGD: follows torch.optim.SGD, plain, with momentum, and with Nesterov
 }
 
 TEST_CASE("SGD: Nesterov without momentum is refused, as by PyTorch") {
-    CHECK_THROWS_WITH_AS((Optimizer<float>{SGD{.nesterov = true}, 16}),
+    CHECK_THROWS_WITH_AS((Optimizer<float>{SGD{.nesterov = true}, 1, 16}),
                          doctest::Contains("momentum above 0 with nesterov"), Error);
 }
 
 TEST_CASE("optimizer: the learning rate can be set from step to step") {
-    Optimizer<float> optimizer{SGD{.learning_rate = 1.0f}, 16};
+    Optimizer<float> optimizer{SGD{.learning_rate = 1.0f}, 1, 16};
     std::vector<float> parameters(16, 0.0f), gradients(16, 1.0f);
     optimizer.apply(kernels<float>(current_isa()), {{.count = 16}}, parameters.data(), gradients.data(), 1);
     optimizer.set_learning_rate(0.5f);
@@ -117,17 +117,37 @@ TEST_CASE("optimizer: the learning rate can be set from step to step") {
 
 TEST_CASE("optimizer: a range whose gradient is always zero is left out, unless weight decay moves it") {
     std::vector<float> parameters(16, 2.0f), gradients(16, std::numeric_limits<float>::quiet_NaN());
-    Optimizer<float> adam{Adam{}, 16};
+    Optimizer<float> adam{Adam{}, 1, 16};
     adam.apply(kernels<float>(current_isa()), {{.count = 16, .live = false}}, parameters.data(), gradients.data(), 1);
     CHECK(parameters[0] == 2.0f);
     gradients.assign(16, 0.0f);
-    Optimizer<float> decaying{SGD{.learning_rate = 0.5f, .weight_decay = 0.5f}, 16};
+    Optimizer<float> decaying{SGD{.learning_rate = 0.5f, .weight_decay = 0.5f}, 1, 16};
     decaying.apply(kernels<float>(current_isa()), {{.count = 16, .live = false}}, parameters.data(), gradients.data(),
                    1);
     CHECK(parameters[0] == 1.5f);
 }
 
-TEST_CASE("sum_of_squares: in double, for any number of vectors") {
+TEST_CASE("Adam: a parameter that comes later is corrected for its own steps, as in PyTorch") {
+    const Adam settings{.learning_rate = 0.01f};
+    Optimizer<double> optimizer{settings, 2, 32};
+    std::vector<double> parameters(32, 1.0);
+    std::vector<Plain> plain(2);
+    for (Plain& p : plain) p.parameter = 1;
+    for (int step = 1; step <= 30; ++step) {
+        const std::vector<double> gradients(32, 1.0 / step);
+        std::vector<ParameterRange> ranges{{.parameter = 0, .offset = 0, .count = 16}};
+        if (step > 20) ranges.push_back({.parameter = 1, .offset = 16, .count = 16});  // thawed
+        optimizer.apply(kernels<double>(current_isa()), ranges, parameters.data(), gradients.data(), 1);
+        plain[0].step(settings, gradients[0]);
+        if (step > 20) plain[1].step(settings, gradients[16]);
+        CHECK(parameters[0] == doctest::Approx(plain[0].parameter).epsilon(1e-9));
+        CHECK(parameters[16] == doctest::Approx(plain[1].parameter).epsilon(1e-9));
+    }
+    CHECK(optimizer.steps() == 30);
+    CHECK(optimizer.parameter_steps() == std::vector<std::int64_t>{30, 10});
+}
+
+TEST_CASE("sum_of_squares: for any number of vectors") {
     for (const Isa isa : tests::available_isas())
         for (const Index n : {Index{16}, Index{48}, Index{1024}, Index{5008}}) {
             const auto x = tests::uniform<float>(static_cast<std::size_t>(n), 5);

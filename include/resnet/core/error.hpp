@@ -55,7 +55,7 @@ public:
     using Error::Error;
 };
 
-/// A loss or a gradient norm that is infinite or not a number: thrown before any weight changes.
+/// A loss, a gradient norm or a weight to be saved that is infinite or not a number: thrown before anything changes.
 class NotFiniteError : public Error {
 public:
     using Error::Error;

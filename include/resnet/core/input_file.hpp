@@ -1,6 +1,8 @@
 // A file that is read once, front to back, and says what is wrong with it: what the readers of data and weights share.
 #pragma once
 
+#include <sys/stat.h>  // fstat
+
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -40,6 +42,13 @@ public:
         if (count < bytes.size() && std::ferror(file_.get())) fail();
         offset_ += count;
         return count;
+    }
+
+    /// Of the file that is open, whatever its path names meanwhile: in bytes.
+    std::uint64_t size() const {
+        struct stat status;
+        if (::fstat(::fileno(file_.get()), &status) != 0) fail();
+        return static_cast<std::uint64_t>(status.st_size);
     }
 
     const std::string& name() const noexcept { return name_; }

@@ -36,7 +36,7 @@ public:
           tracer_{tracer},
           options_{options},
           kernels_{resnet::kernels<Scalar>(options.plan.isa)},
-          optimizer_{settings, weights.graph().parameter_elements},
+          optimizer_{settings, weights.graph().parameters.size(), weights.graph().parameter_elements},
           gradients_(weights.graph().parameter_elements),
           staged_statistics_(weights.graph().statistics_elements),
           live_(static_cast<std::size_t>(weights.graph().parameter_elements / 16), 0) {
@@ -94,6 +94,7 @@ public:
         if (planned_frozen_ != weights_.frozen())
             throw Error("backward", "the frozen parameters of its forward", "others");
         ready_ = has_gradients_ = false;
+        gradients_generation_ = generation_;
         if (!accumulate && stale_gradients_) clear_gradients();
         stale_gradients_ = stale_gradients_ && accumulate;
         const Run<Scalar> run = this->run(accumulate);
@@ -116,7 +117,7 @@ public:
     /// before, and where the weights have changed since.
     double apply(double scale) {
         if (!std::exchange(has_gradients_, false)) throw Error("apply", "a backward before each apply", "none");
-        if (generation_ != weights_.generation()) {
+        if (gradients_generation_ != weights_.generation()) {
             staged_ = 0;
             throw Error("apply", "the weights of its forward", "changed ones");
         }
@@ -162,7 +163,8 @@ public:
     void restore(Optimizer<Scalar> optimizer, std::vector<char> live) noexcept {
         optimizer_ = std::move(optimizer);
         live_ = std::move(live);
-        forget();  // ranges follow from what was live before
+        clear_gradients();  // which the next backward could add to
+        forget();           // ranges follow from what was live before
     }
 
     /// What the library has allocated for training beside the model, in bytes.
@@ -221,7 +223,7 @@ private:
         planned_frozen_.clear();
     }
 
-    void clear_gradients() { std::fill_n(gradients_.data(), gradients_.size(), Scalar{0}); }
+    void clear_gradients() noexcept { std::fill_n(gradients_.data(), gradients_.size(), Scalar{0}); }
 
     /// Drops the plan and what was begun with it.
     void forget() noexcept {
@@ -297,11 +299,12 @@ private:
     std::vector<ParameterRange> ranges_;
     std::vector<char> planned_frozen_;
     std::vector<double> norm_parts_;
-    std::uint64_t generation_ = 0;         // of the weights that the last forward read
-    std::uint64_t staged_generation_ = 0;  // of those whose running statistics the staged ones go on from
-    bool stale_gradients_ = false;         // gradients of an earlier plan
-    bool ready_ = false;                   // activations of a forward are there
-    bool has_gradients_ = false;           // of a backward since the last apply
+    std::uint64_t generation_ = 0;            // of the weights that the last forward read
+    std::uint64_t gradients_generation_ = 0;  // of those that the last gradients are of
+    std::uint64_t staged_generation_ = 0;     // of those whose running statistics the staged ones go on from
+    bool stale_gradients_ = false;            // gradients of an earlier plan
+    bool ready_ = false;                      // activations of a forward are there
+    bool has_gradients_ = false;              // of a backward since the last apply
 };
 
 }  // namespace resnet::inline v0

@@ -121,6 +121,13 @@ public:
         list_state();
     }
 
+    Weights(const Weights&) = default;
+    Weights(Weights&&) noexcept = default;
+    /// All of it or, where memory is short, nothing.
+    Weights& operator=(const Weights& other) { return *this = Weights{other}; }
+    Weights& operator=(Weights&&) noexcept = default;
+    ~Weights() = default;
+
     const Graph& graph() const noexcept { return graph_; }
     const std::vector<StateEntry>& state() const noexcept { return state_; }
 
@@ -173,7 +180,7 @@ public:
     }
 
     /// Takes values in PyTorch's order; those of a parameter can go to another buffer that is laid out like the
-    /// parameters. Error where their number is wrong; then nothing has changed.
+    /// parameters. Error where their number is wrong, or num_batches_tracked is no count; then nothing has changed.
     void write(const StateEntry& entry, std::span<const Scalar> values, Scalar* buffer = nullptr) {
         if (static_cast<Index>(values.size()) != entry.elements())
             throw Error(entry.name, std::to_string(entry.elements()) + " values", std::to_string(values.size()));
@@ -185,6 +192,7 @@ public:
                 break;
             }
             case StateEntry::Kind::num_batches_tracked:
+                check_counter(entry.name, static_cast<double>(values[0]));
                 counters_[static_cast<std::size_t>(at(graph_.layers, entry.index).counter)] =
                     static_cast<std::int64_t>(values[0]);
                 break;
@@ -256,6 +264,11 @@ private:
         }
         ~Generation() = default;
     };
+
+    static void check_counter(const std::string& name, double count) {
+        constexpr double most = 1e18;  // an int64 has a little more
+        if (!(count >= 0 && count <= most)) throw Error(name, "a count of 0 ... 1e18", std::to_string(count));
+    }
 
     Index statistics_offset(const StateEntry& entry) const {
         const Layer& layer = at(graph_.layers, entry.index);

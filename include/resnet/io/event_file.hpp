@@ -159,12 +159,12 @@ inline double seconds_since_1970() {
     return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-/// The number in an event file's name; 0 where it is none.
+/// The number in an event file's name; 0 where it is none, or no time of this millennium.
 inline std::int64_t seconds_in_name(std::string_view name) {
     std::int64_t seconds = 0;
     if (name.starts_with(event_file_prefix))
         std::from_chars(name.data() + event_file_prefix.size(), name.data() + name.size(), seconds);
-    return seconds;
+    return seconds < 32'503'680'000 ? seconds : 0;
 }
 
 inline std::string host_name() {
@@ -182,8 +182,8 @@ inline EventFile::EventFile(const std::filesystem::path& folder, Index first_ste
     // TensorBoard reads a folder's files in the order of their names: this one comes after those that are there, even
     // where they are of the same second.
     auto seconds = static_cast<std::int64_t>(detail::seconds_since_1970());
-    for (const auto& entry : std::filesystem::directory_iterator{folder, error})
-        seconds = std::max(seconds, detail::seconds_in_name(entry.path().filename().string()) + 1);
+    for (std::filesystem::directory_iterator entry{folder, error}, end; !error && entry != end; entry.increment(error))
+        seconds = std::max(seconds, detail::seconds_in_name(entry->path().filename().string()) + 1);
     if (error) throw FileError(folder.string(), "to list the folder", error.message());
     for (; file_ < 0; ++seconds) {
         path_ = folder / detail::text(detail::event_file_prefix, seconds, ".", detail::host_name(), ".", ::getpid());

@@ -50,13 +50,19 @@ inline Metadata settings_text(const OptimizerSettings& settings) {
     return metadata;
 }
 
-/// The settings that a file states for the same optimizer. FormatError where one is missing or no number.
+/// The settings that a file states for the same optimizer. FormatError where one is missing, no number, or none that
+/// the optimizer takes.
 inline OptimizerSettings settings_of(const TensorFile& file, OptimizerSettings settings) {
     std::visit(
         [&](auto& s) {
             for_each_setting(s, [&](const char* name, auto& value) {
                 value = number_in<std::remove_reference_t<decltype(value)>>(file, setting_key(name));
             });
+            try {
+                check_settings(s);
+            } catch (const Error& error) {
+                throw FormatError(text(file.name(), ": optimizer.", error.where()), error.expected(), error.found());
+            }
         },
         settings);
     return settings;

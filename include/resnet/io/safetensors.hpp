@@ -169,11 +169,8 @@ inline std::optional<std::string> stated_checksum(const Metadata& metadata, cons
 }  // namespace detail
 
 inline TensorFile::TensorFile(const std::filesystem::path& path) : name_{path.string()} {
-    constexpr auto content = "a safetensors file";
-    std::error_code error;
-    const std::uint64_t file_bytes = std::filesystem::file_size(path, error);
-    if (error) throw FileError(name_, content, error.message());
-    detail::InputFile file{path, content};
+    detail::InputFile file{path, "a safetensors file"};
+    const std::uint64_t file_bytes = file.size();
     const detail::SafetensorsPrefix prefix = detail::read_prefix(file, file_bytes);
 
     const std::uint64_t data_bytes = file_bytes - prefix.length.size() - prefix.header.size();

@@ -249,7 +249,7 @@ inline std::string format_safetensors_header(const SafetensorsHeader& header, co
         try {
             return nlohmann::json(string).dump();
         } catch (const nlohmann::json::type_error&) {
-            throw Error(file, "names and metadata in UTF-8", "other bytes");
+            throw Error(file, "names and metadata in UTF-8", printable(string));
         }
     };
     std::string members;  // each with a comma before it

@@ -40,7 +40,7 @@ template <class Net, class Scalar>
 void load(Model<Net, Scalar>& model, const std::filesystem::path& path, const LoadOptions& options = {});
 
 /// Writes all weights and statistics, and the normalisation as metadata; atomically and durably.
-/// FileError where it can't be written: then the old file is as it was.
+/// FileError where it can't be written, NotFiniteError where a number is not finite: then the old file is as it was.
 template <class Net, class Scalar>
 void save(const Model<Net, Scalar>& model, const std::filesystem::path& path);
 
@@ -74,10 +74,12 @@ public:
         weights.read(entry, tensor, buffer);
         tensors_.push_back(tensor_record(std::move(name), entry.shape, tensor));
     }
+    /// NotFiniteError where a number is infinite or none: what diverged must not take the place of what was good.
     void add_model(const Weights<Scalar>& weights, std::string_view prefix = {}) {
         for (const StateEntry& entry : weights.state()) {
             if (entry.kind != StateEntry::Kind::num_batches_tracked) {
                 add(text(prefix, entry.name), weights, entry);
+                check_finite(tensors_.back().name, free_.data() - entry.elements(), entry.elements());
                 continue;
             }
             const std::int64_t& count = counters_.emplace_back(counter_of(weights, entry));
@@ -90,6 +92,12 @@ public:
     std::span<const TensorRecord> tensors() const { return tensors_; }
 
 private:
+    static void check_finite(const std::string& name, const Scalar* values, Index count) {
+        const Scalar* const end = values + count;
+        const Scalar* const found = std::find_if(values, end, [](Scalar value) { return !std::isfinite(value); });
+        if (found != end) throw NotFiniteError(name, "finite numbers", std::to_string(*found), "nothing was saved");
+    }
+
     Memory values_;
     std::span<Scalar> free_;
     std::vector<std::int64_t> counters_;

@@ -41,7 +41,7 @@ void sgd_update(const UpdateJob<Scalar>& job) noexcept {
     }
 }
 
-/// Sum of squares, in double.
+/// Sum of squares: of 64 vectors at a time in Scalar, of those sums in double.
 template <class Scalar>
 double sum_of_squares(const Scalar* x, Index count) noexcept {
     using Packet = typename Vector<Scalar>::Packet;

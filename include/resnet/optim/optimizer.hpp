@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -17,8 +19,10 @@ namespace resnet::inline v0 {
 template <class Scalar>
 class Optimizer {
 public:
-    Optimizer(const OptimizerSettings& settings, Index parameter_elements)
+    /// For so many parameters, with so many elements in their flat buffer. Error where a setting is out of its range.
+    Optimizer(const OptimizerSettings& settings, std::size_t parameters, Index parameter_elements)
         : settings_{settings},
+          parameter_steps_(parameters, 0),
           first_(parameter_elements),
           second_(std::holds_alternative<SGD>(settings) ? 0 : parameter_elements) {
         std::visit([](const auto& s) { check_settings(s); }, settings_);
@@ -34,9 +38,14 @@ public:
     }
     const OptimizerSettings& settings() const noexcept { return settings_; }
 
-    /// Steps that were taken.
+    /// Steps that were taken, and those that took each parameter: a frozen one's count stands still, as in PyTorch,
+    /// since Adam corrects its moments by it.
     std::int64_t steps() const noexcept { return steps_; }
-    void set_steps(std::int64_t steps) noexcept { steps_ = steps; }
+    const std::vector<std::int64_t>& parameter_steps() const noexcept { return parameter_steps_; }
+    void set_steps(std::int64_t steps, std::vector<std::int64_t> parameter_steps) noexcept {
+        steps_ = steps;
+        parameter_steps_ = std::move(parameter_steps);
+    }
     /// Adam: mean of the gradient; SGD: velocity. Like the parameters' flat buffer.
     Buffer<Scalar>& first() noexcept { return first_; }
     const Buffer<Scalar>& first() const noexcept { return first_; }
@@ -45,11 +54,14 @@ public:
     const Buffer<Scalar>& second() const noexcept { return second_; }
     Index bytes() const noexcept { return first_.bytes() + second_.bytes(); }
 
-    /// One step. Gradients are multiplied by `gradient_scale` first (clipping). A range whose gradient is always zero
-    /// is left out where that changes nothing: without weight decay its moments are zero, and so is its update.
+    /// One step over ranges in the order of their parameters. Gradients are multiplied by `gradient_scale` first
+    /// (clipping). A range whose gradient is always zero is left out where that changes nothing: without weight decay
+    /// its moments are zero, and so is its update.
     void apply(const Kernels<Scalar>& kernels, const std::vector<ParameterRange>& ranges, Scalar* parameters,
                const Scalar* gradients, double gradient_scale) {
         ++steps_;
+        for (std::size_t i = 0; i < ranges.size(); ++i)
+            if (i == 0 || ranges[i].parameter != ranges[i - 1].parameter) ++at(parameter_steps_, ranges[i].parameter);
         UpdateJob<Scalar> job;
         job.gradient_scale = static_cast<Scalar>(gradient_scale);
         bool adam = true;
@@ -66,10 +78,6 @@ public:
                     job.beta2 = static_cast<Scalar>(s.beta2);
                     job.epsilon = static_cast<Scalar>(s.epsilon);
                     job.decoupled = std::is_same_v<std::decay_t<decltype(s)>, AdamW>;
-                    const auto t = static_cast<double>(steps_);
-                    job.correction1 = static_cast<Scalar>(1 - std::pow(static_cast<double>(s.beta1), t));
-                    job.correction2_root =
-                        static_cast<Scalar>(std::sqrt(1 - std::pow(static_cast<double>(s.beta2), t)));
                 }
             },
             settings_);
@@ -84,14 +92,25 @@ public:
             part.parameter = parameters + range.offset;
             part.gradient = gradients + range.offset;
             part.first = first_.data() + range.offset;
-            if (adam) part.second = second_.data() + range.offset;
+            if (adam) {
+                part.second = second_.data() + range.offset;
+                correct_bias(part, at(parameter_steps_, range.parameter));
+            }
             adam ? kernels.adam_update(part) : kernels.sgd_update(part);
         });
     }
 
 private:
+    /// For moments that began at zero `steps` steps ago (Kingma & Ba 2015, section 3).
+    static void correct_bias(UpdateJob<Scalar>& job, std::int64_t steps) {
+        const auto t = static_cast<double>(steps);
+        job.correction1 = static_cast<Scalar>(1 - std::pow(static_cast<double>(job.beta1), t));
+        job.correction2_root = static_cast<Scalar>(std::sqrt(1 - std::pow(static_cast<double>(job.beta2), t)));
+    }
+
     OptimizerSettings settings_;
     std::int64_t steps_ = 0;
+    std::vector<std::int64_t> parameter_steps_;
     Buffer<Scalar> first_, second_;
 };
 
