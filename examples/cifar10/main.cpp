@@ -2,6 +2,7 @@
 // numbers. `run`, beside this file, builds it, fetches the data and passes its arguments on.
 #define RESNET_IMAGE_IMPLEMENTATION  // for the PNG files in the report
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
@@ -115,7 +116,7 @@ int train_and_test(const Options& options, const Data& data) {
     while (std::cmp_less(reached.epoch, options.epochs)) {
         const std::string name = "epoch " + std::to_string(reached.epoch + 1) + "/" + std::to_string(options.epochs);
         const Stopwatch watch;
-        train(trainer, loader, rate, look_ahead, reached, Progress{name, data.train.size()});
+        train(trainer, loader, rate, look_ahead, reached, Progress{name, data.train.size(), reached.loss.images});
         reached.seconds += watch.seconds();
 
         std::optional<resnet::Evaluation> tested;
@@ -130,6 +131,10 @@ int train_and_test(const Options& options, const Data& data) {
             if (reached.epoch == 0) std::printf("not tested yet\n");
             else std::printf("test accuracy after epoch %u: %.2f %%\n", reached.epoch, 100 * reached.accuracy);
             return 128 + interrupt_signal;
+        }
+        if (!std::isfinite(tested->loss)) {
+            throw std::runtime_error(name + ": the mean test loss is " + std::to_string(tested->loss) +
+                                     "; what was kept is from before this epoch; lower --learning-rate?");
         }
         const double images_per_second = static_cast<double>(reached.loss.images) / reached.seconds;
         const double accuracy = tested->accuracy;

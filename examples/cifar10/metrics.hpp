@@ -33,9 +33,11 @@ inline constexpr auto metrics_header =
     "epoch,step,train_loss,test_loss,test_accuracy,learning_rate,images_per_second,seconds";
 
 /// The epochs of a file, as far as a checkpoint has come; those behind it are done again. None where there is no file.
+/// Throws where there is one that can't be read: it would be written anew without them.
 inline std::vector<EpochMetrics> read_metrics(const std::filesystem::path& path, resnet::Index epochs) {
     std::vector<EpochMetrics> history;
     std::ifstream file{path};
+    if (!file && std::filesystem::exists(path)) throw std::runtime_error(path.string() + ": it can't be opened");
     std::string line;
     for (int number = 1; std::getline(file, line); ++number) {
         if (line.empty() || line.starts_with('#') || line == metrics_header) continue;
@@ -57,6 +59,7 @@ inline std::vector<EpochMetrics> read_metrics(const std::filesystem::path& path,
         history.push_back({static_cast<resnet::Index>(epoch), static_cast<resnet::Index>(step), train_loss, test_loss,
                            test_accuracy, learning_rate, rate, seconds});
     }
+    if (file.bad()) throw std::runtime_error(path.string() + ": it can't be read to its end");
     return history;
 }
 

@@ -22,7 +22,11 @@ private:
 
 class Progress {
 public:
-    Progress(std::string task, resnet::Index images) : task_{std::move(task)}, images_{images} {}
+    /// Of a task that begins with so many of the images done.
+    Progress(std::string task, resnet::Index images, resnet::Index begin = 0)
+        : task_{std::move(task)},
+          images_{images},
+          begin_{begin} {}
     Progress(const Progress&) = delete;
     Progress& operator=(const Progress&) = delete;
     ~Progress() {
@@ -35,11 +39,12 @@ public:
         if (seconds < next_) return;
         next_ = seconds + interval();
         const double part = static_cast<double>(done) / static_cast<double>(images_);
+        const double begin = static_cast<double>(begin_) / static_cast<double>(images_);
         const auto width = static_cast<std::size_t>(20 * part);
         std::printf("%s%s [%s%s] %3.0f %%", terminal_ ? "\r" : "", task_.c_str(), std::string(width, '#').c_str(),
                     std::string(20 - width, '.').c_str(), 100 * part);
         if (mean_loss) std::printf(", mean loss %.4f", *mean_loss);
-        std::printf(", %.0f s left%s", seconds / part * (1 - part), terminal_ ? "\x1b[K" : "\n");
+        std::printf(", %.0f s left%s", seconds / (part - begin) * (1 - part), terminal_ ? "\x1b[K" : "\n");
         std::fflush(stdout);
     }
 
@@ -47,7 +52,7 @@ private:
     double interval() const { return terminal_ ? 0.1 : 30; }  // seconds
 
     std::string task_;
-    resnet::Index images_;
+    resnet::Index images_, begin_;
     Stopwatch watch_;
     bool terminal_ = isatty(STDOUT_FILENO) == 1;
     double next_ = interval();

@@ -59,14 +59,23 @@ public:
         }
     }
 
-    /// Before the checkpoint of the epoch: a run that ends between the two does the epoch again and records it anew.
+    /// Before the checkpoint of the epoch: a run that ends between the two does the epoch again and records it anew. A
+    /// curve or a report that can't be written costs a warning, not the epoch.
     void epoch(EpochMetrics metrics, const resnet::Evaluation& evaluation) {
         if (folder_.empty()) return;
         metrics.learning_rate = learning_rate_(metrics.step - 1);
         history_.push_back(metrics);
         write_metrics(folder_ / "metrics.csv", settings_, history_);
-        add_event(metrics);
-        if (chart_js.empty()) return;
+        try {
+            add_event(metrics);
+            if (!chart_js.empty()) write_page(metrics, evaluation);
+        } catch (const resnet::FileError& error) {
+            std::fprintf(stderr, "warning: %s\n", error.what());
+        }
+    }
+
+private:
+    void write_page(const EpochMetrics& metrics, const resnet::Evaluation& evaluation) const {
         resnet::Report report = page(history_, evaluation, data_);
         report.title = options_.model + " on " + data_.name;
         report.subtitle = "Recipe " + options_.recipe + ", seed " + std::to_string(options_.seed) + ", epoch " +
@@ -77,7 +86,6 @@ public:
         write_report(folder_ / "report.html", report, chart_js);
     }
 
-private:
     void add_event(const EpochMetrics& metrics) {
         if (!events_) {
             events_.emplace(folder_, first_step_);

@@ -361,6 +361,22 @@ elif case == "late_failure":  # 513 = 4 x 128 + 1: refused before the first epoc
     assert "the last batch of an epoch would have 1 of the 513 images" in done.stderr, done.stderr
     assert "change --batch-size or --limit" in done.stderr, done.stderr
 
+elif case == "diverged":  # the last update of an epoch ruins the weights: what was kept before stays
+    need_images()
+    with tempfile.TemporaryDirectory() as out:
+        done = run("--limit", "128", "--epochs", "2", "--learning-rate", "1e30", "--out", out)
+        assert done.returncode == 1 and done.stderr.startswith("error: epoch 1/2: the mean test loss is "), done
+        assert position(out) == (0, 0) and not os.path.exists(os.path.join(out, "best.safetensors")), os.listdir(out)
+
+elif case == "unwritable_report":  # costs a warning, not the epoch
+    need_images()
+    with tempfile.TemporaryDirectory() as out:
+        os.symlink("/nowhere/report.html", os.path.join(out, "report.html"))
+        done = run("--limit", "128", "--epochs", "2", "--out", out)
+        assert done.returncode == 0 and position(out) == (2, 0) and len(epochs_of(out)) == 2, done
+        has_report = "no report.html" not in done.stdout
+        assert done.stderr.count("warning: /nowhere/report.html: expected to ") == (2 if has_report else 0), done
+
 elif case == "no_data":  # a place that is named but has no data is an error, the option before the variable
     with tempfile.TemporaryDirectory() as folder:
         done = run("--data", folder, CIFAR10_DIR="/nowhere")
