@@ -49,7 +49,7 @@ template <class Scalar>
 void run_direct(const Run<Scalar>& run, const Step& step, const PlannedStep& planned, ConvolutionJob<Scalar> job,
                 int from, int to) {
     const Panels panels = run.kernels.panels(job.out);
-    const ConvolutionChunks chunks = convolution_chunks(run.plan, planned, run.images(), panels.count());
+    const ConvolutionChunks chunks = convolution_chunks(run.plan, planned, run.images(), panels);
     job.table = &planned.table;
     job.taps = planned.tap_runs.data();
     job.weight = run.packs.at(planned.pack);

@@ -118,10 +118,6 @@ constexpr auto convolution_tiles(std::integer_sequence<int, Rows...>) {
 
 static_assert(tile_vectors * Vector<float>::lanes <= widest_panel);
 
-/// How many wide panels go together, so that even a few rows have sums enough to hide the latency of their additions.
-/// (Other sums at the same time, not parts of one sum: a row's bits do not depend on how many there are.)
-constexpr int panels_together(Index most_rows) { return most_rows == 1 ? 4 : most_rows <= few_rows ? 2 : 1; }
-
 /// The panels of a job in such groups: how many of them begin at panel p.
 inline int panel_group(const Panels& panels, int p, int last_panel, int together) {
     while (together > 1 && (p + together > last_panel || panels[p + together - 1].valid < tile_vectors * panels.lanes))
@@ -150,11 +146,12 @@ void convolution_partial_tile(ConvolutionTile<Scalar> tile, int rows, int valid,
         for (int c = 0; c < valid; ++c) real[r * stride + c] = output[r * lanes + c];
 }
 
-/// rows x channels of one panel, or of `together` wide ones, in tiles of nearly equal height: 16 rows are 6 + 5 + 5,
-/// since a tile of 4 rows still fills the multipliers and one of 1 or 2 does not.
+/// rows x channels of one panel, or of `together` wide ones that share a tile, in tiles of nearly equal height: 16 rows
+/// are 6 + 5 + 5, since a tile of 4 rows still fills the multipliers and one of 1 or 2 does not.
 template <class Scalar>
-void convolution_rows(Index rows, const Panels::Panel& panel, int together, const Scalar* input, Index input_stride,
-                      const Tap* taps, int count, Index depth, TileWeights<Scalar> weight, TileTarget<Scalar> target) {
+void convolution_tiles_of(Index rows, const Panels::Panel& panel, int together, const Scalar* input, Index input_stride,
+                          const Tap* taps, int count, Index depth, TileWeights<Scalar> weight,
+                          TileTarget<Scalar> target) {
     static constexpr auto one = convolution_tiles<Scalar, 1, 1>(std::make_integer_sequence<int, tile_rows>{});
     static constexpr auto two = convolution_tiles<Scalar, 2, 1>(std::make_integer_sequence<int, tile_rows>{});
     static constexpr auto wide =
@@ -186,6 +183,21 @@ void convolution_rows(Index rows, const Panels::Panel& panel, int together, cons
     }
 }
 
+/// rows x channels of one panel, or of a group of wide ones: as many share a tile as so few rows need.
+template <class Scalar>
+void convolution_rows(Index rows, const Panels::Panel& panel, int group, const Scalar* input, Index input_stride,
+                      const Tap* taps, int count, Index depth, TileWeights<Scalar> weight, TileTarget<Scalar> target) {
+    const int together = std::min(group, panels_together(rows));
+    const Index channels = Index{together} * panel.vectors * Vector<Scalar>::lanes;
+    for (int p = 0; p < group; p += together) {
+        convolution_tiles_of(rows, panel, together, input, input_stride, taps, count, depth, weight, target);
+        weight.data += together * weight.panel_stride;
+        target.output += channels;
+        if (target.start != nullptr) target.start += channels;
+        if (target.bias != nullptr) target.bias += channels;
+    }
+}
+
 template <class Scalar>
 void convolution(const ConvolutionJob<Scalar>& job) noexcept {
     constexpr int lanes = Vector<Scalar>::lanes;
@@ -206,10 +218,14 @@ void convolution(const ConvolutionJob<Scalar>& job) noexcept {
     const Index output_stride = b == 1 ? table.output_step * Index{job.out} : job.out;
 
     const Index most_rows = merged ? table.longest_run * b : b;
-    int together = 1;
-    for (int p = job.first_panel; p < job.last_panel; p += together) {
+    // Where the longest run is one tile, shorter ones may be of few rows.
+    const int most_together = most_rows <= few_rows    ? panels_together(most_rows)
+                              : most_rows <= tile_rows ? narrow_panels_together(panels, 1)
+                                                       : 1;
+    int group = 1;
+    for (int p = job.first_panel; p < job.last_panel; p += group) {
         const Panels::Panel panel = panels[p];
-        together = panel_group(panels, p, job.last_panel, panels_together(most_rows));
+        group = panel_group(panels, p, job.last_panel, most_together);
         const TileWeights<Scalar> weight{job.weight + panel.first * depth_total, panel.vectors * lanes * depth_total,
                                          weights_ahead(most_rows)};
         const Index width = Index{panel.vectors} * lanes;
@@ -245,12 +261,12 @@ void convolution(const ConvolutionJob<Scalar>& job) noexcept {
                     const Scalar* input = job.input + run.input * b * in;
                     const Index depth = std::min(piece, in - k);
                     if (merged) {
-                        convolution_rows(run.count * b, panel, together, input, input_stride, taps, count, depth,
-                                         weight, target);
+                        convolution_rows(run.count * b, panel, group, input, input_stride, taps, count, depth, weight,
+                                         target);
                         continue;
                     }
                     for (int i = 0; i < run.count; ++i) {
-                        convolution_rows(b, panel, together, input, input_stride, taps, count, depth, weight, target);
+                        convolution_rows(b, panel, group, input, input_stride, taps, count, depth, weight, target);
                         input += table.input_step * b * in;
                         target.output += table.output_step * b * job.out;
                         if (target.start != nullptr) target.start += table.output_step * b * job.out;

@@ -11,31 +11,32 @@ struct TapRows {
     int count = 0;
     Index input[most], output[most];  // of each row
     alignas(64) Scalar inputs[most * depth];
-    alignas(64) Scalar sums[most * tile_vectors * Vector<Scalar>::lanes];
+    alignas(64) Scalar sums[most * widest_panel];
 };
 
-/// Adds a panel's products of tap `t` to the sums.
+/// Adds the products of tap `t` to the sums of a panel, or of a group of wide ones.
 template <class Scalar>
-void add_tap(const ConvolutionJob<Scalar>& job, const Panels::Panel& panel, Index t, TapRows<Scalar>& rows) {
+void add_tap(const ConvolutionJob<Scalar>& job, const Panels::Panel& panel, int group, Index t, TapRows<Scalar>& rows) {
     const Index in = job.in, live = static_cast<Index>(job.table->live.size());
-    const Index width = Index{panel.vectors} * Vector<Scalar>::lanes;
+    const Index width = Index{panel.vectors} * Vector<Scalar>::lanes, panel_stride = width * live * in;
+    const Index sums = group * width, valid = group == 1 ? panel.valid : sums;
     const Scalar* weight = job.weight + (panel.first * live + t * width) * in;
     for (int r = 0; r < rows.count; ++r)
-        std::copy_n(job.output + rows.output[r] * job.out + panel.first, panel.valid, rows.sums + r * width);
+        std::copy_n(job.output + rows.output[r] * job.out + panel.first, valid, rows.sums + r * sums);
     for (Index k = 0; k < in; k += rows.depth) {
         const Index depth = std::min(rows.depth, in - k);
         // Nearer weights are not worth a block's notice: the tutorial's network is 1 % slower with it.
-        TileWeights<Scalar> weights{weight + k * width, 0};
+        TileWeights<Scalar> weights{weight + k * width, panel_stride};
         if (job.distant_weights && weights_ahead(rows.count) == 0) weights.next = depth * width;
         else weights.ahead = prefetch_distance;
         for (int r = 0; r < rows.count; ++r)
             std::copy_n(job.input + rows.input[r] * in + k, depth, rows.inputs + r * depth);
         const Tap tap{0, 0};
-        convolution_rows(rows.count, panel, 1, rows.inputs, depth, &tap, 1, depth, weights,
-                         {.output = rows.sums, .start = rows.sums, .stride = width, .bias = nullptr, .relu = false});
+        convolution_rows(rows.count, panel, group, rows.inputs, depth, &tap, 1, depth, weights,
+                         {.output = rows.sums, .start = rows.sums, .stride = sums, .bias = nullptr, .relu = false});
     }
     for (int r = 0; r < rows.count; ++r)
-        std::copy_n(rows.sums + r * width, panel.valid, job.output + rows.output[r] * job.out + panel.first);
+        std::copy_n(rows.sums + r * sums, valid, job.output + rows.output[r] * job.out + panel.first);
     rows.count = 0;
 }
 
@@ -48,10 +49,13 @@ void convolution_by_tap(const ConvolutionJob<Scalar>& job) noexcept {
                     &back = table.runs[static_cast<std::size_t>(job.last_run - 1)];
     const Index begin = front.output, end = back.output + back.count, b = job.images;
 
+    // Narrow panels in groups: rows are gathered once for all of them.
+    int group = 1;
     TapRows<Scalar> rows;
-    for (int p = job.first_panel; p < job.last_panel; ++p) {
+    for (int p = job.first_panel; p < job.last_panel; p += group) {
         const Panels::Panel panel = panels[p];
-        const Index first = panel.first, last = panel.first + panel.valid;
+        group = panel_group(panels, p, job.last_panel, narrow_panels_together(panels, 1));
+        const Index first = panel.first, last = panels[p + group - 1].first + panels[p + group - 1].valid;
         for (Index row = begin * b; row < end * b; ++row)
             for (Index c = first, at = row * job.out + first; c < last; ++c, ++at) {
                 // The residual may lie where the output goes.
@@ -65,9 +69,9 @@ void convolution_by_tap(const ConvolutionJob<Scalar>& job) noexcept {
                     for (Index n = 0; n < b; ++n) {
                         rows.input[rows.count] = (run.input + i * table.input_step) * b + n;
                         rows.output[rows.count] = (run.output + i) * b + n;
-                        if (++rows.count == rows.most) add_tap(job, panel, t, rows);
+                        if (++rows.count == rows.most) add_tap(job, panel, group, t, rows);
                     }
-            if (rows.count > 0) add_tap(job, panel, t, rows);
+            if (rows.count > 0) add_tap(job, panel, group, t, rows);
         }
         if (!job.relu) continue;
         for (Index row = begin * b; row < end * b; ++row)

@@ -44,6 +44,15 @@ struct Panels {
 inline constexpr int few_rows = 3;
 inline constexpr int widest_panel = 64;  // channels: four vectors of 16 floats
 
+/// How many wide panels go together, so that even a few rows have sums enough to hide the latency of their additions.
+/// (Other sums at the same time, not parts of one sum: a row's bits do not depend on how many there are.)
+constexpr int panels_together(Index most_rows) { return most_rows == 1 ? 4 : most_rows <= few_rows ? 2 : 1; }
+/// The same, but no more than the widest panel has channels.
+constexpr int narrow_panels_together(const Panels& panels, Index most_rows) {
+    const int narrow = widest_panel / (panels.widest * panels.lanes), together = panels_together(most_rows);
+    return together < narrow ? together : narrow;
+}
+
 /// output = relu(bias + sum over live taps of input * weight + residual), for runs and panels of one block.
 template <class Scalar>
 struct ConvolutionJob {
