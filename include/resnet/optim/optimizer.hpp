@@ -61,7 +61,8 @@ public:
                const Scalar* gradients, double gradient_scale) {
         ++steps_;
         for (std::size_t i = 0; i < ranges.size(); ++i)
-            if (i == 0 || ranges[i].parameter != ranges[i - 1].parameter) ++at(parameter_steps_, ranges[i].parameter);
+            if (i == 0 || ranges[i].parameter != ranges[i - 1].parameter)
+                ++parameter_steps_[static_cast<std::size_t>(ranges[i].parameter)];
         UpdateJob<Scalar> job;
         job.gradient_scale = static_cast<Scalar>(gradient_scale);
         bool adam = true;
@@ -94,7 +95,7 @@ public:
             part.first = first_.data() + range.offset;
             if (adam) {
                 part.second = second_.data() + range.offset;
-                correct_bias(part, at(parameter_steps_, range.parameter));
+                correct_bias(part, parameter_steps_[static_cast<std::size_t>(range.parameter)]);
             }
             adam ? kernels.adam_update(part) : kernels.sgd_update(part);
         });
