@@ -45,8 +45,8 @@ Bytes png_bomb(std::size_t zeros) {
         waiting |= value << bits;
         for (bits += count; bits >= 8; bits -= 8, waiting >>= 8) data.push_back(static_cast<std::uint8_t>(waiting));
     };
-    put(0b011, 3);       // the last block, of fixed codes
-    put(0b00001100, 8);  // a zero: Huffman codes have their highest bit first
+    put(0b011, 3);                                                     // the last block, of fixed codes
+    for (std::size_t n = 0; n < zeros % 258; ++n) put(0b00001100, 8);  // a zero; codes have their highest bit first
     for (std::size_t n = 0; n < zeros / 258; ++n) {
         put(0b10100011, 8);  // 258 times
         put(0, 5);           // what is one byte before

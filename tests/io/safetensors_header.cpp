@@ -212,5 +212,5 @@ TEST_CASE("safetensors header: a name that is not UTF-8 can't be written") {
     detail::SafetensorsHeader header;
     header.tensors = {{"\xff", TensorType::u8, {}, 0, 1}};
     CHECK(message_of<Error>([&] { detail::format_safetensors_header(header, "net"); }) ==
-          "net: expected names and metadata in UTF-8, found other bytes");
+          "net: expected names and metadata in UTF-8, found \"\\ufffd\"");
 }
