@@ -51,8 +51,9 @@ Bytes png_bomb(std::size_t zeros) {
         put(0b10100011, 8);  // 258 times
         put(0, 5);           // what is one byte before
     }
-    put(0, 7);  // the end of the block
-    put(0, 7);  // whole bytes
+    put(0, 7);                      // the end of the block
+    put(0, 7);                      // whole bytes
+    data.insert(data.end(), 4, 0);  // zlib's checksum, which stb_image does not look at
     Bytes file = png_header(1, 1);
     file.resize(file.size() - 4);  // its checksum follows
     const auto number = [&](std::uint32_t value) {
