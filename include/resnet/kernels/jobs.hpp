@@ -44,12 +44,12 @@ struct Panels {
 inline constexpr int few_rows = 3;
 inline constexpr int widest_panel = 64;  // channels: four vectors of 16 floats
 
-/// How many wide panels go together, so that even a few rows have sums enough to hide the latency of their additions.
+/// How many wide panels share a tile, so that even a few rows have sums enough to hide the latency of their additions.
 /// (Other sums at the same time, not parts of one sum: a row's bits do not depend on how many there are.)
-constexpr int panels_together(Index most_rows) { return most_rows == 1 ? 4 : most_rows <= few_rows ? 2 : 1; }
-/// The same, but no more than the widest panel has channels.
-constexpr int narrow_panels_together(const Panels& panels, Index most_rows) {
-    const int narrow = widest_panel / (panels.widest * panels.lanes), together = panels_together(most_rows);
+constexpr int panels_together(Index rows) { return rows == 1 ? 4 : rows <= few_rows ? 2 : 1; }
+/// The same, but together no wider than the widest panel of any instruction set, which is wide enough alone.
+constexpr int narrow_panels_together(const Panels& panels, Index rows) {
+    const int narrow = widest_panel / (panels.widest * panels.lanes), together = panels_together(rows);
     return together < narrow ? together : narrow;
 }
 
