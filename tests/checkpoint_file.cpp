@@ -88,7 +88,7 @@ TEST_CASE("checkpoint: the file has PyTorch's names, the parts before a slash, a
     CHECK(metadata == Metadata{{"format", "resnet"},
                                {"format_version", "1"},
                                {"kind", "checkpoint"},
-                               {"checkpoint_version", "1"},
+                               {"checkpoint_version", "2"},
                                {"normalization.mean", "0.485 0.456 0.406"},
                                {"normalization.standard_deviation", "0.229 0.224 0.225"},
                                {"frozen", "conv1.weight conv1.bias"},
@@ -190,8 +190,8 @@ TEST_CASE("checkpoint: another kind of file, and another version, are refused by
         ": expected a checkpoint, found another kind of file (load(model, path) reads files with weights alone)";
     CHECK(message_of<FormatError>([&] { run.load(path); }).ends_with(expected));
     CHECK(message_of<FormatError>([&] { read_position(path); }).ends_with(expected));
-    CHECK(refusal([](Draft& draft) { draft.metadata["checkpoint_version"] = "2"; }) ==
-          ": expected the checkpoint_version 1, found 2 (it may be from a newer version of resnet)");
+    CHECK(refusal([](Draft& draft) { draft.metadata["checkpoint_version"] = "3"; }) ==
+          ": expected the checkpoint_version 2, found 3 (it may be from a newer version of resnet)");
     CHECK_THROWS_AS(run.load(folder.path() / "missing"), FileError);
 }
 

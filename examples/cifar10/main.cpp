@@ -134,7 +134,7 @@ int train_and_test(const Options& options, const Data& data) {
         }
         if (!std::isfinite(tested->loss)) {
             throw std::runtime_error(name + ": the mean test loss is " + std::to_string(tested->loss) +
-                                     "; what was kept is from before this epoch; lower --learning-rate?");
+                                     "; the weights of this epoch were not kept; lower --learning-rate?");
         }
         const double images_per_second = static_cast<double>(reached.loss.images) / reached.seconds;
         const double accuracy = tested->accuracy;

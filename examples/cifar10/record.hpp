@@ -66,15 +66,19 @@ public:
         metrics.learning_rate = learning_rate_(metrics.step - 1);
         history_.push_back(metrics);
         write_metrics(folder_ / "metrics.csv", settings_, history_);
+        warn_of([&] { add_event(metrics); });
+        if (!chart_js.empty()) warn_of([&] { write_page(metrics, evaluation); });
+    }
+
+private:
+    static void warn_of(const auto& write) {
         try {
-            add_event(metrics);
-            if (!chart_js.empty()) write_page(metrics, evaluation);
+            write();
         } catch (const resnet::FileError& error) {
             std::fprintf(stderr, "warning: %s\n", error.what());
         }
     }
 
-private:
     void write_page(const EpochMetrics& metrics, const resnet::Evaluation& evaluation) const {
         resnet::Report report = page(history_, evaluation, data_);
         report.title = options_.model + " on " + data_.name;

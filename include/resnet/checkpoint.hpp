@@ -48,8 +48,9 @@ struct Resumed {
 
 /// Writes a checkpoint, atomically and durably: killed at any moment, the old file or the new one is there, whole. It
 /// is a safetensors file: the model's tensors with PyTorch's names, which `load(model, path)` takes out of it as well;
-/// the optimizer's as `optimizer/first/<parameter>` and `optimizer/second/<parameter>`; those of a moving average, if
-/// there is one, as `average/<name>`; everything else in the metadata, exactly. Equal states give equal bytes.
+/// the optimizer's as `optimizer/first/<parameter>` and `optimizer/second/<parameter>`, each parameter's count of steps
+/// as `optimizer/steps`, and what had a gradient as `optimizer/live`; those of a moving average, if there is one, as
+/// `average/<name>`; everything else in the metadata, exactly. Equal states give equal bytes.
 /// Whatever it throws but for a last "to sync the folder", the old file is as it was: FileError where it can't be
 /// written; NotFiniteError where a weight or statistic is not finite; Error between a forward and its apply, for a
 /// batch below 0, and for notes that are not UTF-8 or longer than a header may be (write_tensor_file).
@@ -82,7 +83,7 @@ RunPosition read_position(const std::filesystem::path& path);
 
 namespace detail {
 
-inline constexpr std::string_view checkpoint_version = "1", note_prefix = "note.";
+inline constexpr std::string_view checkpoint_version = "2", note_prefix = "note.";
 inline constexpr auto live_name = "optimizer/live", steps_name = "optimizer/steps";
 inline constexpr std::string_view average_prefix = "average/";
 

@@ -26,7 +26,7 @@ struct Evaluation {
     Index confused(int label, int said_class) const { return confusion[place(label, said_class)]; }
 
     /// Takes in the next images: what a Classifier gave for them, one label each. For a loop of your own; `evaluate` is
-    /// one. Error where there is not one label an image, a label is not a class, or their number is not as before.
+    /// one. Error where there is not one label an image, a label is not a class, or there were other classes before.
     template <class Scalar>
     void add(const Logits<Scalar>& logits, std::span<const int> labels);
 

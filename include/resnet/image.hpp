@@ -11,7 +11,6 @@
 #include <limits>
 #include <span>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -83,14 +82,11 @@ constexpr int crop_begin(int input, int output) {
 
 inline Image read_image(const std::filesystem::path& path) {
     constexpr std::uint64_t longest_file = 1 << 30;  // bytes; 64 megapixels of 16 bits and 4 channels are half of it
-    constexpr auto content = "a PNG or JPEG image";
-    std::error_code error;
-    const std::uint64_t size = std::filesystem::file_size(path, error);
-    if (error) throw FileError(path.string(), content, error.message());
+    detail::InputFile file{path, "a PNG or JPEG image"};
+    const std::uint64_t size = file.size();
     if (size > longest_file) {
         throw FormatError(path.string(), "an image of at most 1 GiB", std::to_string(size) + " bytes");
     }
-    detail::InputFile file{path, content};
     std::vector<std::uint8_t> bytes(size);
     bytes.resize(file.read(bytes));
     return decode_image(std::as_bytes(std::span{bytes}), path.string());

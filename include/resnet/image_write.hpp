@@ -62,7 +62,7 @@ std::vector<std::byte> encode_png(const ImageView& image) {
                                  image.channels, " channels of ", 8 * image.element_bytes(), " bits"));
     }
     if (!detail::is_image_extent(image.extent))  // before stb_image_write counts its bytes in an int
-        throw Error("encode_png", detail::image_limits(), detail::text(image.extent.height, " x ", image.extent.width));
+        throw Error("encode_png", detail::image_limits(), detail::describe(image.extent));
     std::vector<std::uint8_t> pixels;  // [H][W][3], RGB
     pixels.reserve(static_cast<std::size_t>(image.extent.area() * 3));
     for (Index y = 0; y < image.extent.height; ++y) {

@@ -184,6 +184,7 @@ TEST_CASE("colour_jitter: of no strength it changes nothing, and grey stays grey
 TEST_CASE("augment: what cannot be meant is refused by name") {
     CHECK(message_of<Error>([] { random_crop({.padding = -1}); }) ==
           "random_crop: expected padding of 0 ... 1048576, found -1");
+    CHECK_THROWS_AS(random_crop({.padding = 1 << 30}), Error);
     CHECK_THROWS_AS(cutout({.size = -1}), Error);
     CHECK_THROWS_AS(random_resized_crop({.smallest = 0}), Error);
     CHECK_THROWS_AS(random_resized_crop({.flattest = 2, .tallest = 1}), Error);

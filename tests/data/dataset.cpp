@@ -54,6 +54,7 @@ TEST_CASE("dataset: pixels that do not fit the labels, a label without a class a
     CHECK(message_of<Error>([] {
               Dataset({0, 1}, {}, {}, {"a"});
           }) == "Dataset: expected sides of 1 to 65536, found 0 x 1");
+    CHECK_THROWS_AS(Dataset({1, 65537}, {}, {}, {"a"}), Error);
 }
 
 TEST_CASE("dataset: keep_first drops the images behind, and never adds any") {

@@ -265,7 +265,21 @@ TEST_CASE("order of calls: gradients of weights that have changed since are refu
     const auto expected = model;
     trainer.forward(batch.images, batch.labels);
     CHECK_THROWS_WITH_AS(trainer.apply(), "apply: expected the weights of its forward, found changed ones", Error);
+    CHECK_THROWS_WITH_AS(trainer.backward(), "backward: expected a forward before each backward, found none", Error);
     CHECK(model == expected);
+    check_steps_like_a_new_one(trainer, batch);
+}
+
+TEST_CASE("order of calls: gradients that wait are not added to those of other weights") {
+    Model<SmallResNet> model{Seed{1}};
+    Trainer trainer{model, SGD{}};
+    const Batch batch(4, 1);
+    trainer.forward(batch.images, batch.labels);
+    trainer.backward();
+    model = Model<SmallResNet>{Seed{2}};
+    trainer.forward(batch.images, batch.labels);
+    CHECK_THROWS_WITH_AS(trainer.backward(true),
+                         "backward: expected gradients of the same weights to add to, found those of others", Error);
     check_steps_like_a_new_one(trainer, batch);
 }
 

@@ -202,3 +202,22 @@ TEST_CASE_TEMPLATE("plan: by tap go runs of up to three rows, or six of distant 
     CHECK(by_tap > 0);
     CHECK(otherwise > 0);
 }
+
+TEST_CASE("plan: narrow panels that share a tile are handed out together, wide ones alone") {
+    struct OnePosition {
+        static constexpr Extent image{1, 1};
+        Conv2d<3, 512, k1> feed;
+        Conv2d<512, 512, k3> layer;
+        Linear<512, 10> head;
+        constexpr auto operator()(Value<3> x) const { return head(adaptive_avg_pool2d(layer(feed(x)))); }
+        RESNET_MEMBERS(feed, layer, head)
+    };
+    const Plan plan = plan_of<OnePosition>(Mode::inference);
+    for (int i = 0; i < plan.size(); ++i) {
+        const Step& step = at(plan.program().steps, i);
+        if (step.layer < 0 || plan.graph().layer_name(step.layer) != "layer") continue;
+        CHECK(convolution_chunks(plan, plan[i], 1, {512, 8, 2}).panel_groups == 8);   // 32 of 16 channels: AVX2
+        CHECK(convolution_chunks(plan, plan[i], 1, {512, 16, 4}).panel_groups == 8);  // 8 of 64: AVX-512
+        CHECK(convolution_chunks(plan, plan[i], 1, {512, 4, 2}).panel_groups == 16);  // 64 of 8: SSE2
+    }
+}

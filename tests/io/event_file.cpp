@@ -117,6 +117,14 @@ TEST_CASE("event file: one that goes on starts at its first step and comes last 
     CHECK(events[1].message(7).integer(1) == 1);
 }
 
+TEST_CASE("event file: a file whose name has no time does not decide the next one's") {
+    const TemporaryFolder folder;
+    write_file(folder.path() / "events.out.tfevents.9223372036854775807.host.1", {});
+    const EventFile file{folder.path(), 0};
+    CHECK(file.path().filename().string().starts_with("events.out.tfevents."));
+    CHECK_FALSE(file.path().filename().string().starts_with("events.out.tfevents.9223372036854775807."));
+}
+
 TEST_CASE("event file: a record that finds no room is an error and leaves whole records") {
     const TemporaryFolder folder;
     EventFile file{folder.path()};

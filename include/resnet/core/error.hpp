@@ -55,7 +55,8 @@ public:
     using Error::Error;
 };
 
-/// A loss, a gradient norm or a weight to be saved that is infinite or not a number: thrown before anything changes.
+/// A loss, a gradient norm, statistics of a batch or a weight to be saved that is infinite or not a number: thrown
+/// before anything changes.
 class NotFiniteError : public Error {
 public:
     using Error::Error;

@@ -19,6 +19,8 @@ constexpr bool is_image_extent(Extent extent) {
            extent.width <= longest_image_side && extent.area() <= largest_image_area;
 }
 
+inline std::string describe(Extent extent) { return text(extent.height, " x ", extent.width); }
+
 inline std::string image_limits() {
     return text("sides of 1 to ", longest_image_side, " and at most ", largest_image_area / 1'000'000, " megapixels");
 }

@@ -44,10 +44,15 @@ public:
         return count;
     }
 
-    /// Of the file that is open, whatever its path names meanwhile: in bytes.
+    /// Of the file that is open, whatever its path names meanwhile: in bytes. FileError where it is a folder or a
+    /// device.
     std::uint64_t size() const {
         struct stat status;
         if (::fstat(::fileno(file_.get()), &status) != 0) fail();
+        if (!S_ISREG(status.st_mode)) {
+            errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+            fail();
+        }
         return static_cast<std::uint64_t>(status.st_size);
     }
 

@@ -18,6 +18,7 @@
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
 #include <resnet/core/image_view.hpp>
+#include <resnet/core/text.hpp>
 #include <resnet/data/loader.hpp>
 #include <resnet/data/resize.hpp>
 
@@ -32,7 +33,7 @@ struct CropOptions {
 };
 
 /// A window of the image's size at a random place of the padded image. PyTorch: RandomCrop(size, padding).
-/// Error where padding is negative, or, when it meets an image, not smaller than a side that it reflects.
+/// Error where padding is negative or above 2^20, or, when it meets an image, not smaller than a side that it reflects.
 Transform random_crop(const CropOptions& options = {});
 
 /// Left and right change places with probability 1 / 2. PyTorch: RandomHorizontalFlip.

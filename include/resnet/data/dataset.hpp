@@ -12,6 +12,7 @@
 
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
+#include <resnet/core/image_limits.hpp>
 #include <resnet/core/image_view.hpp>
 #include <resnet/core/text.hpp>
 
@@ -25,7 +26,8 @@ enum class Split : std::uint8_t { train, test };
 /// count)`, copy nothing.
 class Dataset {
 public:
-    /// `pixels` is [N][H][W][3], `labels` is [N]. Error where their sizes differ from that or a label has no class.
+    /// `pixels` is [N][H][W][3], `labels` is [N]. Error where their sizes differ from that, a label has no class, or a
+    /// side is longer than 65536.
     Dataset(Extent extent, std::vector<std::uint8_t> pixels, std::vector<int> labels, std::vector<std::string> classes)
         : extent_{extent},
           pixels_{std::move(pixels)},
@@ -55,8 +57,7 @@ private:
     void check() const {
         constexpr int longest_side = 1 << 16;
         if (extent_.height < 1 || extent_.width < 1 || extent_.height > longest_side || extent_.width > longest_side) {
-            throw Error("Dataset", detail::text("sides of 1 to ", longest_side),
-                        detail::text(extent_.height, " x ", extent_.width));
+            throw Error("Dataset", detail::text("sides of 1 to ", longest_side), detail::describe(extent_));
         }
         if (std::ssize(pixels_) != size() * extent_.area() * 3) {
             throw Error("Dataset",

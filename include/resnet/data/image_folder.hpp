@@ -19,6 +19,7 @@
 #include <vector>
 
 #include <resnet/core/error.hpp>
+#include <resnet/core/image_limits.hpp>
 #include <resnet/core/parallel.hpp>
 #include <resnet/core/text.hpp>
 #include <resnet/data/dataset.hpp>

@@ -12,6 +12,7 @@
 
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
+#include <resnet/core/image_limits.hpp>
 #include <resnet/core/image_view.hpp>
 #include <resnet/core/text.hpp>
 
@@ -72,10 +73,6 @@ private:
     std::vector<std::size_t> count_;    // [output]
     std::vector<std::int32_t> weight_;  // [output][taps_]
 };
-
-inline std::string describe(Extent extent) {
-    return std::to_string(extent.height) + " x " + std::to_string(extent.width);
-}
 
 }  // namespace detail
 

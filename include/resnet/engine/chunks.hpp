@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include <resnet/engine/plan.hpp>
+#include <resnet/kernels/jobs.hpp>
 
 namespace resnet::inline v0 {
 
@@ -39,8 +40,8 @@ inline ConvolutionChunks convolution_chunks(const Plan& plan, const PlannedStep&
     const Index wanted = std::clamp<Index>(convolution_work(step.shape, images) / least_work_a_chunk, 1, wanted_chunks);
     if (chunks.blocks >= wanted) return chunks;
     // Panels first: each worker then reads its own part of the weights. Then bands of rows, each of which reads all of
-    // them. Narrow panels that share a tile stay together, as far as four workers still have some each. (An image alone
-    // on one position, 512 channels to 512, AVX2 on a Zen 3: 24 microseconds panel by panel, 16 to 20 so.)
+    // them. Narrow panels that share a tile mostly stay together, as far as four workers still have some each. (An
+    // image alone on one position, 512 channels to 512, AVX2 on a Zen 3: 24 microseconds panel by panel, 16 to 20 so.)
     const Index block = std::min<Index>(images, plan.block());
     const bool by_tap = goes_by_tap(step, block);
     const Index together = std::clamp<Index>(

@@ -86,13 +86,16 @@ public:
     }
 
     /// The gradients of the batch that forward saw last; added to those of earlier batches if `accumulate`. Error
-    /// without a forward before (gradients take the place of the activations, so they are computed once), and where the
-    /// weights, or which of them are frozen, have changed since.
+    /// without a forward before (gradients take the place of the activations, so they are computed once), where the
+    /// weights, or which of them are frozen, have changed since, and where those that it adds to wait for an apply and
+    /// are of other weights.
     void backward(bool accumulate, const auto& observe) {
         if (!ready_) throw Error("backward", "a forward before each backward", "none");
         if (generation_ != weights_.generation()) throw Error("backward", "the weights of its forward", "changed ones");
         if (planned_frozen_ != weights_.frozen())
             throw Error("backward", "the frozen parameters of its forward", "others");
+        if (accumulate && has_gradients_ && gradients_generation_ != generation_)
+            throw Error("backward", "gradients of the same weights to add to", "those of others");
         ready_ = has_gradients_ = false;
         gradients_generation_ = generation_;
         if (!accumulate && stale_gradients_) clear_gradients();
@@ -118,13 +121,13 @@ public:
     double apply(double scale) {
         if (!std::exchange(has_gradients_, false)) throw Error("apply", "a backward before each apply", "none");
         if (gradients_generation_ != weights_.generation()) {
-            staged_ = 0;
+            drop_forward();
             throw Error("apply", "the weights of its forward", "changed ones");
         }
         leave_out_newly_frozen();
         const double norm = std::abs(scale) * gradient_norm();
         if (!std::isfinite(norm)) {
-            staged_ = 0;
+            drop_forward();
             throw NotFiniteError("gradient norm", "a finite number", std::to_string(norm),
                                  "this step changed nothing; lower the learning rate?");
         }
@@ -225,12 +228,18 @@ private:
 
     void clear_gradients() noexcept { std::fill_n(gradients_.data(), gradients_.size(), Scalar{0}); }
 
+    /// Without its statistics a forward is of no use to a backward.
+    void drop_forward() noexcept {
+        staged_ = 0;
+        ready_ = false;
+    }
+
     /// Drops the plan and what was begun with it.
     void forget() noexcept {
         plan_.reset();
         ranges_.clear();
-        staged_ = 0;
-        ready_ = has_gradients_ = false;
+        drop_forward();
+        has_gradients_ = false;
     }
 
     /// running = (1 - momentum) running + momentum batch, with the unbiased variance, layer after layer in the order of

@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <variant>
 
+#include <resnet/core/error.hpp>
 #include <resnet/core/text.hpp>
 #include <resnet/io/numbers.hpp>
 #include <resnet/io/safetensors.hpp>

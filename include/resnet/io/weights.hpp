@@ -40,7 +40,8 @@ template <class Net, class Scalar>
 void load(Model<Net, Scalar>& model, const std::filesystem::path& path, const LoadOptions& options = {});
 
 /// Writes all weights and statistics, and the normalisation as metadata; atomically and durably.
-/// FileError where it can't be written, NotFiniteError where a number is not finite: then the old file is as it was.
+/// FileError where it can't be written, NotFiniteError where a number is not finite: then the old file is as it was,
+/// but for a last "to sync the folder".
 template <class Net, class Scalar>
 void save(const Model<Net, Scalar>& model, const std::filesystem::path& path);
 
@@ -67,19 +68,19 @@ public:
 
     /// An entry of the state under some name; a parameter's numbers can come from a buffer that is laid out like the
     /// parameters.
-    void add(std::string name, const Weights<Scalar>& weights, const StateEntry& entry,
-             const Scalar* buffer = nullptr) {
+    std::span<const Scalar> add(std::string name, const Weights<Scalar>& weights, const StateEntry& entry,
+                                const Scalar* buffer = nullptr) {
         const auto tensor = free_.first(static_cast<std::size_t>(entry.elements()));
         free_ = free_.subspan(tensor.size());
         weights.read(entry, tensor, buffer);
         tensors_.push_back(tensor_record(std::move(name), entry.shape, tensor));
+        return tensor;
     }
     /// NotFiniteError where a number is infinite or none: what diverged must not take the place of what was good.
     void add_model(const Weights<Scalar>& weights, std::string_view prefix = {}) {
         for (const StateEntry& entry : weights.state()) {
             if (entry.kind != StateEntry::Kind::num_batches_tracked) {
-                add(text(prefix, entry.name), weights, entry);
-                check_finite(tensors_.back().name, free_.data() - entry.elements(), entry.elements());
+                check_finite(text(prefix, entry.name), add(text(prefix, entry.name), weights, entry));
                 continue;
             }
             const std::int64_t& count = counters_.emplace_back(counter_of(weights, entry));
@@ -92,10 +93,10 @@ public:
     std::span<const TensorRecord> tensors() const { return tensors_; }
 
 private:
-    static void check_finite(const std::string& name, const Scalar* values, Index count) {
-        const Scalar* const end = values + count;
-        const Scalar* const found = std::find_if(values, end, [](Scalar value) { return !std::isfinite(value); });
-        if (found != end) throw NotFiniteError(name, "finite numbers", std::to_string(*found), "nothing was saved");
+    static void check_finite(const std::string& name, std::span<const Scalar> values) {
+        const auto found = std::ranges::find_if(values, [](Scalar value) { return !std::isfinite(value); });
+        if (found != values.end())
+            throw NotFiniteError(name, "finite numbers", std::to_string(*found), "nothing was saved");
     }
 
     Memory values_;

@@ -118,7 +118,7 @@ constexpr auto convolution_tiles(std::integer_sequence<int, Rows...>) {
 
 static_assert(tile_vectors * Vector<float>::lanes <= widest_panel);
 
-/// The panels of a job in such groups: how many of them begin at panel p.
+/// How many wide panels, at most `together`, go as a group from panel p of a job on.
 inline int panel_group(const Panels& panels, int p, int last_panel, int together) {
     while (together > 1 && (p + together > last_panel || panels[p + together - 1].valid < tile_vectors * panels.lanes))
         together /= 2;
@@ -149,9 +149,9 @@ void convolution_partial_tile(ConvolutionTile<Scalar> tile, int rows, int valid,
 /// rows x channels of one panel, or of `together` wide ones that share a tile, in tiles of nearly equal height: 16 rows
 /// are 6 + 5 + 5, since a tile of 4 rows still fills the multipliers and one of 1 or 2 does not.
 template <class Scalar>
-void convolution_tiles_of(Index rows, const Panels::Panel& panel, int together, const Scalar* input, Index input_stride,
-                          const Tap* taps, int count, Index depth, TileWeights<Scalar> weight,
-                          TileTarget<Scalar> target) {
+void convolution_shared_tiles(Index rows, const Panels::Panel& panel, int together, const Scalar* input,
+                              Index input_stride, const Tap* taps, int count, Index depth, TileWeights<Scalar> weight,
+                              TileTarget<Scalar> target) {
     static constexpr auto one = convolution_tiles<Scalar, 1, 1>(std::make_integer_sequence<int, tile_rows>{});
     static constexpr auto two = convolution_tiles<Scalar, 2, 1>(std::make_integer_sequence<int, tile_rows>{});
     static constexpr auto wide =
@@ -190,7 +190,7 @@ void convolution_rows(Index rows, const Panels::Panel& panel, int group, const S
     const int together = std::min(group, panels_together(rows));
     const Index channels = Index{together} * panel.vectors * Vector<Scalar>::lanes;
     for (int p = 0; p < group; p += together) {
-        convolution_tiles_of(rows, panel, together, input, input_stride, taps, count, depth, weight, target);
+        convolution_shared_tiles(rows, panel, together, input, input_stride, taps, count, depth, weight, target);
         weight.data += together * weight.panel_stride;
         target.output += channels;
         if (target.start != nullptr) target.start += channels;

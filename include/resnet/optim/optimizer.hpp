@@ -38,10 +38,11 @@ public:
     }
     const OptimizerSettings& settings() const noexcept { return settings_; }
 
-    /// Steps that were taken, and those that took each parameter: a frozen one's count stands still, as in PyTorch,
-    /// since Adam corrects its moments by it.
+    /// Steps that were taken, and how many of them moved each parameter: a frozen one's count stands still, as in
+    /// PyTorch, since Adam corrects its moments by it.
     std::int64_t steps() const noexcept { return steps_; }
     const std::vector<std::int64_t>& parameter_steps() const noexcept { return parameter_steps_; }
+    /// One count a parameter.
     void set_steps(std::int64_t steps, std::vector<std::int64_t> parameter_steps) noexcept {
         steps_ = steps;
         parameter_steps_ = std::move(parameter_steps);
