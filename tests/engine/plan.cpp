@@ -95,6 +95,16 @@ Index longest_run(const ConvolutionShape& shape) {
     return longest;
 }
 
+/// Images of one position, and a convolution of many channels.
+struct OnePosition {
+    static constexpr Extent image{1, 1};
+    Conv2d<3, 512, k1> feed;
+    Conv2d<512, 512, k3> layer;
+    Linear<512, 10> head;
+    constexpr auto operator()(Value<3> x) const { return head(adaptive_avg_pool2d(layer(feed(x)))); }
+    RESNET_MEMBERS(feed, layer, head)
+};
+
 }  // namespace
 
 TEST_CASE("plan: tensors that are alive at the same time never overlap, and the arena is near its lower bound") {
@@ -204,14 +214,6 @@ TEST_CASE_TEMPLATE("plan: by tap go runs of up to three rows, or six of distant 
 }
 
 TEST_CASE("plan: narrow panels that share a tile are handed out together, wide ones alone") {
-    struct OnePosition {
-        static constexpr Extent image{1, 1};
-        Conv2d<3, 512, k1> feed;
-        Conv2d<512, 512, k3> layer;
-        Linear<512, 10> head;
-        constexpr auto operator()(Value<3> x) const { return head(adaptive_avg_pool2d(layer(feed(x)))); }
-        RESNET_MEMBERS(feed, layer, head)
-    };
     const Plan plan = plan_of<OnePosition>(Mode::inference);
     for (int i = 0; i < plan.size(); ++i) {
         const Step& step = at(plan.program().steps, i);
