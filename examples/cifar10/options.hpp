@@ -77,11 +77,15 @@ inline void add_options(CLI::App& app, Options& options) {
     app.add_option("--epochs", options.epochs, "times that the training images are gone through")
         ->check(CLI::Range(1, 100'000));
     app.add_option("--batch-size", options.batch_size, "images in a step")->check(CLI::Range(1, 1'000'000));
-    app.add_option("--optimizer", options.optimizer,
-                   "adam, adamw (weight decay 0.01) or sgd (Nesterov momentum 0.9, weight decay 0.0005)")
+    app.add_option(
+           "--optimizer", options.optimizer,
+           "adam, adamw or sgd (with Nesterov momentum); where it is not the recipe's, with weight decay 0, 0.01 or "
+           "0.0005, and sgd with momentum 0.9")
         ->check(CLI::IsMember({"adam", "adamw", "sgd"}));
-    app.add_option("--learning-rate", options.learning_rate,
-                   "of each step, or at its highest; with another optimizer than the recipe's 0.001, and 0.05 for sgd")
+    app.add_option(
+           "--learning-rate", options.learning_rate,
+           "of each step, or its peak where the recipe has a schedule; without it the recipe's, or 0.001 (sgd: 0.05) "
+           "where --optimizer is not the recipe's")
         ->check(check_positive);
     app.add_option("--seed", options.seed, "of the first weights and of the shuffling")
         ->check(check_unsigned)
@@ -99,8 +103,10 @@ inline void add_options(CLI::App& app, Options& options) {
            "folder for last.safetensors, a checkpoint (after each epoch, and when a signal ends the run), "
            "best.safetensors, the weights of the best epoch, metrics.csv, TensorBoard's event file and report.html")
         ->check(check_not_empty);
-    app.add_flag("--resume", options.resume,
-                 "go on from last.safetensors in --out, with the options that the run began with; --epochs may change")
+    app.add_flag(
+           "--resume", options.resume,
+           "go on from last.safetensors in --out, with the options that the run began with; --epochs may change where "
+           "the recipe has no schedule (tutorial)")
         ->needs("--out");
     app.add_flag("--verbose", options.verbose,
                  "print the network, and logits and labels of the first test batch of each epoch");

@@ -36,5 +36,5 @@ int main() {
     resnet::Model<StripeNet> model{resnet::Seed{1}};
     resnet::Trainer trainer{model, resnet::SGD{.learning_rate = 0.05f, .momentum = 0.9f, .nesterov = true}};
     for (int step = 0; step < 59; ++step) trainer.step(resnet::nhwc(pixels.data(), 64, {16, 16}), labels);
-    std::printf("loss after 60 steps: %.4f\n", trainer.step(resnet::nhwc(pixels.data(), 64, {16, 16}), labels).loss);
+    std::printf("loss of step 60: %.4f\n", trainer.step(resnet::nhwc(pixels.data(), 64, {16, 16}), labels).loss);
 }

@@ -34,7 +34,7 @@ struct ResNet9 {
     static constexpr Extent image{32, 32};
     static constexpr int classes = Classes;
 
-    Conv2d<3, 24, k2, 1, 0> whiten;  // whitening.hpp computes its weights from images; they are frozen then
+    Conv2d<3, 24, k2, 1, 0> whiten;  // its weights come from whitening.hpp and are frozen, its bias is trained
     ConvPool<24, 64> layer1;
     ResidualPair<64> residual1;
     ConvPool<64, 256> layer2;

@@ -59,7 +59,7 @@ def write_photos(out, count):
 
 
 if name == "custom_block":
-    assert re.search(r"^loss after 60 steps: 0\.0\d+$", run(program), re.M)
+    assert re.search(r"^loss of step 60: 0\.0\d+$", run(program), re.M)
 elif name == "quickstart":
     output = run(program, folder)
     assert accuracy(output) > 50, output

@@ -1,7 +1,7 @@
 // Appends the loss and the backward Steps to the forward ones: one sweep from the logits to the image.
 //
-// It works on fused steps, so each kind has one backward kind with a closed form; differentiating single nodes first
-// would only make the fuser find the same groups again.
+// It works on fused steps, so each kind has backward kinds of its own with a closed form (a convolution two, any other
+// at most one); differentiating single nodes first would only make the fuser find the same groups again.
 #pragma once
 
 #include <utility>
