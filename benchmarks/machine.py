@@ -1,6 +1,7 @@
 """What this machine is and what is measured on it, for the heads of tables."""
 
 import pathlib
+import shutil
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -22,5 +23,7 @@ def commit():
     def git(*arguments):
         return subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True).stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "include", "examples", "benchmarks/compare")
+    if shutil.which("git") is None:
+        return "no git"
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "include", "examples", "cmake", "CMakeLists.txt", "benchmarks/compare", "tests/parity/networks.py")
     return (git("rev-parse", "--short", "HEAD") or "no git") + ("-dirty" if changed else "")

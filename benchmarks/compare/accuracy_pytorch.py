@@ -109,6 +109,7 @@ def main():
     options = parser.parse_args()
     recipe = RECIPES[options.model, options.recipe]
     torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)  # as our engine does
     torch.manual_seed(options.seed)
     images = Images(*cifar10(options.data, [f"data_batch_{k}.bin" for k in range(1, 6)]), BORDER)
     tested = cifar10(options.data, ["test_batch.bin"])

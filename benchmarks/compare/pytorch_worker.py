@@ -17,6 +17,7 @@ net = loaded_network(case)
 setting, _, source = options.setting.partition("+")
 callers = options.threads if setting.endswith("in-flight") else 1
 torch.set_num_threads(options.threads // callers)
+torch.set_flush_denormal(True)  # as our engine does
 layout = torch.contiguous_format if setting.removesuffix("-in-flight") in ("eager", "compile") else torch.channels_last
 compiled = setting.startswith("compile")
 net = net.to(memory_format=layout)
@@ -37,6 +38,7 @@ def inference():
     def caller(own):
         def run(turns):
             torch.set_num_threads(options.threads // callers)  # OpenMP's setting is the thread's
+            torch.set_flush_denormal(True)  # and so is this
             with torch.inference_mode() if not compiled else torch.no_grad():
                 for _ in turns:
                     own.copy_(model(images[next(turn)]))
