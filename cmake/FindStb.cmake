@@ -1,5 +1,5 @@
-# Stb::Stb, the folder of stb_image.h. Debian has it in stb/, so it is included as <stb_image.h>, wherever it lies.
-find_path(Stb_INCLUDE_DIR stb_image.h PATH_SUFFIXES stb)
+# Stb::Stb, the folder of stb/stb_image.h: so Debian has it, and so the headers include it.
+find_path(Stb_INCLUDE_DIR stb/stb_image.h)
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(Stb REQUIRED_VARS Stb_INCLUDE_DIR)
 mark_as_advanced(Stb_INCLUDE_DIR)
