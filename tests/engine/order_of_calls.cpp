@@ -52,6 +52,25 @@ struct NoNorm {
     RESNET_MEMBERS(conv, fc)
 };
 
+/// Gradients wait for an apply, and the model has other weights since.
+struct Outdated {
+    Batch batch{4, 1};
+    Model<SmallResNet> model{Seed{1}};
+    Trainer<SmallResNet> trainer{model, SGD{}};
+
+    Outdated() {
+        trainer.forward(batch.images, batch.labels);
+        trainer.backward();
+        model = Model<SmallResNet>{Seed{2}};
+    }
+
+    void check_refuses_to_apply() {
+        const auto before = model;
+        CHECK_THROWS_WITH_AS(trainer.apply(), "apply: expected the weights of its forward, found changed ones", Error);
+        CHECK(model == before);
+    }
+};
+
 /// The next step of a trainer with SGD{} is that of a new one, from the weights that its model has.
 void check_steps_like_a_new_one(Trainer<SmallResNet>& trainer, const Batch& batch) {
     auto expected = trainer.model();
@@ -192,16 +211,9 @@ TEST_CASE(
 }
 
 TEST_CASE("order of calls: apply to weights that have changed since the forward is an error and moves nothing") {
-    Model<SmallResNet> model{Seed{1}};
-    Trainer trainer{model, SGD{}};
-    const Batch batch(4, 1);
-    trainer.forward(batch.images, batch.labels);
-    trainer.backward();
-    const Model<SmallResNet> other{Seed{2}};
-    model = other;
-    CHECK_THROWS_WITH_AS(trainer.apply(), "apply: expected the weights of its forward, found changed ones", Error);
-    CHECK(model == other);
-    check_steps_like_a_new_one(trainer, batch);
+    Outdated run;
+    run.check_refuses_to_apply();
+    check_steps_like_a_new_one(run.trainer, run.batch);
 }
 
 TEST_CASE("order of calls: backward asks for a forward since parameters were frozen") {
@@ -256,36 +268,25 @@ TEST_CASE(
 }
 
 TEST_CASE("order of calls: gradients of weights that have changed since are refused, whatever forward came between") {
-    Model<SmallResNet> model{Seed{1}};
-    Trainer trainer{model, SGD{}};
-    const Batch batch(4, 1);
-    trainer.forward(batch.images, batch.labels);
-    trainer.backward();
-    model = Model<SmallResNet>{Seed{2}};
-    const auto expected = model;
-    trainer.forward(batch.images, batch.labels);
-    CHECK_THROWS_WITH_AS(trainer.apply(), "apply: expected the weights of its forward, found changed ones", Error);
-    CHECK_THROWS_WITH_AS(trainer.backward(), "backward: expected a forward before each backward, found none", Error);
-    CHECK(model == expected);
-    check_steps_like_a_new_one(trainer, batch);
+    Outdated run;
+    run.trainer.forward(run.batch.images, run.batch.labels);
+    run.check_refuses_to_apply();
+    CHECK_THROWS_WITH_AS(run.trainer.backward(), "backward: expected a forward before each backward, found none",
+                         Error);
+    check_steps_like_a_new_one(run.trainer, run.batch);
 }
 
 TEST_CASE("order of calls: gradients that wait are not added to those of other weights") {
-    Model<SmallResNet> model{Seed{1}};
-    Trainer trainer{model, SGD{}};
-    const Batch batch(4, 1);
-    trainer.forward(batch.images, batch.labels);
-    trainer.backward();
-    model = Model<SmallResNet>{Seed{2}};
-    auto expected = model;
+    Outdated run;
+    auto expected = run.model;
     Trainer fresh{expected, SGD{}};
-    fresh.step(batch.images, batch.labels);
-    trainer.forward(batch.images, batch.labels);
-    CHECK_THROWS_WITH_AS(trainer.backward(true),
+    fresh.step(run.batch.images, run.batch.labels);
+    run.trainer.forward(run.batch.images, run.batch.labels);
+    CHECK_THROWS_WITH_AS(run.trainer.backward(true),
                          "backward: expected gradients of the same weights to add to, found those of others", Error);
-    trainer.backward();
-    trainer.apply();
-    CHECK(model == expected);
+    run.trainer.backward();
+    run.trainer.apply();
+    CHECK(run.model == expected);
 }
 
 TEST_CASE("order of calls: four batches that were accumulated, a fourth of each, are the step of one large batch") {
