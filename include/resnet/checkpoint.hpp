@@ -166,7 +166,7 @@ inline void check_checkpoint(const TensorFile& file) {
     }
 }
 
-/// The count under a key. FormatError where there is none, or another text.
+/// The count under a key. FormatError where there is none, another text, or one below 0.
 template <class T>
 T count_in(const TensorFile& file, const std::string& key) {
     const T count = number_in<T>(file, key);
