@@ -13,13 +13,14 @@ import sys
 
 # (headers, what they must not include, read as a regular expression on the path of every dependency)
 RULES = [
-    ("resnet/core/*.hpp", r"/Eigen/|/resnet/(graph|engine|kernels|optim|data|io)/"),
-    ("resnet/graph/*.hpp", r"/Eigen/|/(tbb|oneapi)/|/resnet/(engine|kernels|optim|data|io)/"),
+    ("resnet/core/*.hpp", r"/Eigen/|/resnet/(graph|engine|kernels|optim|data|io)/|/resnet/[^/]*$"),
+    ("resnet/graph/*.hpp", r"/Eigen/|/(tbb|oneapi)/|/resnet/(engine|kernels|optim|data|io)/|/resnet/[^/]*$"),
     ("resnet/layers.hpp", r"/Eigen/|/(tbb|oneapi)/|/resnet/(engine|kernels|optim|data|io)/"),
     ("resnet/blocks.hpp", r"/Eigen/|/(tbb|oneapi)/|/resnet/(engine|kernels|optim|data|io)/"),
     ("resnet/kernels/*.hpp", r"/resnet/(engine|optim|data|io)/|/resnet/[^/]*$"),
-    ("resnet/engine/*.hpp", r"/resnet/(data|io)/|/resnet/\w*resnet\w*\.hpp$"),
-    ("resnet/optim/*.hpp", r"/resnet/(data|io)/|/resnet/\w*resnet\w*\.hpp$"),
+    ("resnet/engine/*.hpp", r"/resnet/(data|io)/|/resnet/[^/]*$"),
+    ("resnet/optim/*.hpp", r"/resnet/(engine|data|io)/|/resnet/[^/]*$"),
+    ("resnet/data/*.hpp", r"/Eigen/|/resnet/(graph|engine|kernels|optim|io)/|/resnet/(?!image\.hpp)[^/]*$"),
 ]
 
 

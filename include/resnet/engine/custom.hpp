@@ -4,6 +4,7 @@
 #include <array>
 
 #include <resnet/engine/run.hpp>
+#include <resnet/graph/custom.hpp>
 
 namespace resnet::inline v0 {
 

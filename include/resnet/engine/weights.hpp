@@ -18,8 +18,8 @@
 #include <resnet/core/extent.hpp>
 #include <resnet/core/parallel.hpp>
 #include <resnet/core/random.hpp>
+#include <resnet/graph/initialization.hpp>
 #include <resnet/graph/program.hpp>
-#include <resnet/layers.hpp>
 
 namespace resnet::inline v0 {
 

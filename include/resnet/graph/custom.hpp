@@ -16,6 +16,8 @@
 #include <cstddef>
 #include <string_view>
 
+#include <resnet/graph/record.hpp>
+#include <resnet/graph/rules.hpp>
 #include <resnet/graph/value.hpp>
 
 namespace resnet::inline v0 {

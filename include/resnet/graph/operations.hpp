@@ -1,0 +1,73 @@
+// The operations without parameters that a network's body is written with, beside its layers.
+#pragma once
+
+#include <resnet/graph/record.hpp>
+#include <resnet/graph/rules.hpp>
+#include <resnet/graph/value.hpp>
+
+namespace resnet::inline v0 {
+
+/// max(x, 0). PyTorch: F.relu.
+template <int C>
+constexpr Value<C> relu(Value<C> x) {
+    return {x.graph(), detail::record(x.graph(), detail::unary(Op::relu, x))};
+}
+template <int F>
+constexpr Features<F> relu(Features<F> x) {
+    return {x.graph(), detail::record(x.graph(), detail::unary(Op::relu, x))};
+}
+
+/// The residual sum: equal channels (checked by the compiler) and extents (checked while tracing).
+template <int A, int B>
+requires summands_have_equal_channels<A, B>
+constexpr Value<A> operator+(Value<A> a, Value<B> b) {
+    return {a.graph(), detail::record(a.graph(), detail::sum(a, b))};
+}
+template <int A, int B>
+requires summands_have_equal_channels<A, B>
+constexpr Features<A> operator+(Features<A> a, Features<B> b) {
+    return {a.graph(), detail::record(a.graph(), detail::sum(a, b))};
+}
+
+/// x times a constant that is not trained.
+template <int C>
+constexpr Value<C> operator*(float factor, Value<C> x) {
+    return {x.graph(), detail::record(x.graph(), detail::scaled(factor, x))};
+}
+template <int F>
+constexpr Features<F> operator*(float factor, Features<F> x) {
+    return {x.graph(), detail::record(x.graph(), detail::scaled(factor, x))};
+}
+
+/// The largest of each window; padding never wins. PyTorch: F.max_pool2d(x, Size, Stride, Padding).
+template <int Size, int Stride = Size, int Padding = 0, int C>
+constexpr Value<C> max_pool2d(Value<C> x) {
+    return {x.graph(), detail::record(x.graph(), detail::pooled<Size, Stride, Padding>(Op::max_pool, x))};
+}
+
+/// The mean of each window; padding counts as zeros (PyTorch's count_include_pad). PyTorch: F.avg_pool2d(x, Size,
+/// Stride, Padding).
+template <int Size, int Stride = Size, int Padding = 0, int C>
+constexpr Value<C> avg_pool2d(Value<C> x) {
+    return {x.graph(), detail::record(x.graph(), detail::pooled<Size, Stride, Padding>(Op::average_pool, x))};
+}
+
+/// The mean of the whole map. PyTorch: F.adaptive_avg_pool2d(x, 1), then flatten.
+template <int C>
+constexpr Features<C> adaptive_avg_pool2d(Value<C> x) {
+    Node node = detail::unary(Op::average_pool, x);
+    node.window = {node.extent.height, node.extent.width, 1, 0};
+    node.extent = {1, 1};
+    return {x.graph(), detail::record(x.graph(), node)};
+}
+
+/// The map as F = channels x height x width features, in PyTorch's order (channels outermost) as far as files and
+/// parameter(name) are concerned. Nothing moves in memory. Error where the map has another number of values.
+template <int F, int C>
+constexpr Features<F> flatten(Value<C> x) {
+    const Node node = detail::unary(Op::flatten, x);
+    if (node.extent.area() * C != F) rules::flatten_has_other_features(F, node.extent.area() * C);
+    return {x.graph(), detail::record(x.graph(), node)};
+}
+
+}  // namespace resnet::inline v0
