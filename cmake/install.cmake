@@ -14,6 +14,13 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/resnetConfig.cmake ${CMAKE_CURRENT_BIN
               cmake/FindStb.cmake
         DESTINATION ${package_dir})
 
-file(RELATIVE_PATH prefix_from_pc /${CMAKE_INSTALL_DATADIR}/pkgconfig /)
+if(IS_ABSOLUTE "${CMAKE_INSTALL_DATADIR}" OR IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")  # what is absolute stays where it is
+    set(pc_prefix ${CMAKE_INSTALL_PREFIX})
+    set(pc_includedir ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+else()
+    file(RELATIVE_PATH prefix_from_pc /${CMAKE_INSTALL_DATADIR}/pkgconfig /)
+    set(pc_prefix "\${pcfiledir}/${prefix_from_pc}")
+    set(pc_includedir "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
+endif()
 configure_file(cmake/resnet.pc.in resnet.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/resnet.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)
