@@ -1,7 +1,7 @@
 """Times this library beside PyTorch, ONNX Runtime and OpenVINO, and compares their logits first. `run` builds and calls it.
 
 Each contestant is a process of its own, one for each setting, and is stopped while others run. In a round all of them run
-once; the order turns from round to round. What counts is the ratio, within a round, of the fastest rival's time to ours, each at
+once, in an order that is drawn anew for each round, the same one whenever it is run. What counts is the ratio, within a round, of the fastest rival's time to ours, each at
 its fastest setting.
 
     infer    a batch of images to its logits in memory
@@ -15,6 +15,8 @@ import datetime
 import math
 import os
 import pathlib
+import random
+import select
 import signal
 import statistics
 import subprocess
@@ -73,6 +75,7 @@ LOGIT_BAR = 1e-4
 
 OURS = "resnet"
 OUR_SETTINGS = {"infer": ("default", "in-flight"), "train": ("default",), "loader": ("default",)}
+PATIENCE = 900  # seconds without an answer after which a worker counts as hung; torch.compile needs some 120
 # Those that are for a column of their own and don't count as ours.
 WITHOUT_WINOGRAD = {"infer": ("no-winograd", "in-flight-no-winograd"), "train": ("no-winograd",), "loader": ("no-winograd",)}
 # Have no switch that holds them to the instructions of --isa: they get a column of their own then, and don't decide the row.
@@ -118,6 +121,8 @@ class Contestant:
         )
 
     def answer(self):
+        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:  # one line a request, so none waits in a buffer
+            raise RuntimeError(f"{self.name}, {self.setting}: no answer in {PATIENCE} s; see {self.log.name}")
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"{self.name}, {self.setting}: ended; see {self.log.name}")
@@ -182,8 +187,7 @@ def measure(contestants, options, record):
     rounds = []
     for turn in range(options.rounds):
         seconds = [0.0] * len(contestants)
-        for place in range(len(contestants)):
-            k = (place + turn) % len(contestants)
+        for k in random.Random(turn).sample(range(len(contestants)), len(contestants)):  # nobody is always after the same one
             contestant = contestants[k]
             if contestant.failed:
                 seconds[k] = math.inf
