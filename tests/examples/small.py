@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs an example of a few lines as a user does: small.py NAME PROGRAM [CIFAR10-PROGRAM].
+"""Runs an example of a few lines as a user does: small.py NAME PROGRAM [CIFAR10-PROGRAM], or small.py usage PROGRAM...
 
 Those that need CIFAR-10 itself find it in CIFAR10_DIR; without it the exit status is 77."""
 import os
@@ -13,7 +13,7 @@ import zlib
 
 name, program, *others = sys.argv[1:]
 folder = os.environ.get("CIFAR10_DIR")
-if name != "custom_block" and not folder:
+if name not in ("custom_block", "usage") and not folder:
     print("CIFAR10_DIR is not set: skipped")
     sys.exit(77)
 
@@ -58,7 +58,11 @@ def write_photos(out, count):
             write_png(os.path.join(label, f"{i}.png"), [rows[y * 32 // height] for y in range(height)])
 
 
-if name == "custom_block":
+if name == "usage":
+    for path in (program, *others):
+        done = subprocess.run([path], capture_output=True, text=True)
+        assert done.returncode == 2 and done.stderr.startswith(f"usage: {os.path.basename(path)}"), done
+elif name == "custom_block":
     assert re.search(r"^loss of step 60: 0\.0\d+$", run(program), re.M)
 elif name == "quickstart":
     output = run(program, folder)
@@ -69,8 +73,6 @@ elif name == "fine_tune":
         run(others[0], "--data", folder, "--epochs", "1", "--limit", "10000", "--out", os.path.join(out, "run"))
         output = run(program, os.path.join(out, "run", "best.safetensors"), folder)
         assert accuracy(output) > 70, output  # always saying "animal" gives 60
-    wrong = subprocess.run([program], capture_output=True, text=True)
-    assert wrong.returncode == 2 and wrong.stderr.startswith("usage: fine_tune"), wrong
 elif name == "image_folder":
     with tempfile.TemporaryDirectory() as out:
         photos = os.path.join(out, "photos")
@@ -83,7 +85,5 @@ elif name == "image_folder":
         assert float(re.search(r"^training accuracy: (\d+\.\d\d) %$", done.stdout, re.M)[1]) > 90, done
         assert re.fullmatch(r"left out: .*broken\.png: expected .*\n", done.stderr), done
         assert os.path.exists(os.path.join(out, "photos.safetensors"))
-    wrong = subprocess.run([program], capture_output=True, text=True)
-    assert wrong.returncode == 2 and wrong.stderr.startswith("usage: image_folder"), wrong
 else:
     sys.exit(__doc__)
