@@ -5,10 +5,12 @@ Those that need CIFAR-10 itself find it in CIFAR10_DIR; without it the exit stat
 import os
 import random
 import re
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import zlib
 
 name, program, *others = sys.argv[1:]
@@ -73,6 +75,17 @@ elif name == "fine_tune":
         run(others[0], "--data", folder, "--epochs", "1", "--limit", "10000", "--out", os.path.join(out, "run"))
         output = run(program, os.path.join(out, "run", "best.safetensors"), folder)
         assert accuracy(output) > 70, output  # always saying "animal" gives 60
+elif name == "resume":
+    with tempfile.TemporaryDirectory() as out:
+        path = os.path.join(out, "run.safetensors")
+        first = subprocess.Popen([program, path, folder], stdout=subprocess.PIPE, text=True)
+        while not os.path.exists(path) and first.poll() is None:  # an epoch
+            time.sleep(0.01)
+        first.send_signal(signal.SIGINT)
+        begun = re.findall(r"^saved after (\d+) batches of epoch (\d)$", first.communicate(timeout=120)[0], re.M)
+        assert first.returncode == 130 and begun[0] == ("391", "1") and begun[-1][1] == "2", begun
+        rest = run(program, path, folder)
+        assert rest == "saved after 391 batches of epoch 2\nsaved after 391 batches of epoch 3\n", rest
 elif name == "image_folder":
     with tempfile.TemporaryDirectory() as out:
         photos = os.path.join(out, "photos")
