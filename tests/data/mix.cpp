@@ -26,19 +26,22 @@ Dataset tens(int count) {
 TEST_CASE("mix: mixup blends each image with the one before it in the proportion that its target says") {
     const Dataset data = tens(20);
     const Loader loader{data, {.batch = 5, .seed = Seed{3}, .mix = {.mixup = 0.8}}};
+    int blends = 0;
     for (std::uint32_t epoch = 0; epoch < 3; ++epoch)
         for (const Batch& batch : loader.epoch(epoch)) {
             const auto* pixel = static_cast<const std::uint8_t*>(batch.images.data);
-            REQUIRE(batch.second_labels.size() == 5);
+            REQUIRE(batch.targets.second_labels.size() == 5);
             for (std::size_t n = 0; n < 5; ++n, pixel += 48) {
-                REQUIRE(batch.second_labels[n] == batch.labels[(n + 4) % 5]);
-                const float weight = batch.weights[n];
+                REQUIRE(batch.targets.second_labels[n] == batch.targets.labels[(n + 4) % 5]);
+                const float weight = batch.targets.weights[n];
                 REQUIRE((weight >= 0 && weight <= 1));
-                const double expected =
-                    10 * (double{weight} * batch.labels[n] + (1 - double{weight}) * batch.second_labels[n]);
+                blends += weight > 0.05f && weight < 0.95f ? 1 : 0;
+                const double expected = 10 * (double{weight} * batch.targets.labels[n] +
+                                              (1 - double{weight}) * batch.targets.second_labels[n]);
                 for (int i = 0; i < 48; ++i) REQUIRE(std::abs(pixel[i] - expected) <= 0.51);
             }
         }
+    CHECK(blends > 20);  // of 60
 }
 
 TEST_CASE("mix: cutmix takes a rectangle of the image before, whose share is what its target says") {
@@ -51,11 +54,11 @@ TEST_CASE("mix: cutmix takes a rectangle of the image before, whose share is wha
             for (std::size_t n = 0; n < 5; ++n, pixel += 48) {
                 int own = 0;
                 for (int i = 0; i < 48; ++i) {
-                    const bool is_own = pixel[i] == 10 * batch.labels[n];
-                    REQUIRE((is_own || pixel[i] == 10 * batch.second_labels[n]));
+                    const bool is_own = pixel[i] == 10 * batch.targets.labels[n];
+                    REQUIRE((is_own || pixel[i] == 10 * batch.targets.second_labels[n]));
                     own += is_own ? 1 : 0;
                 }
-                REQUIRE(batch.weights[n] == doctest::Approx(own / 48.0));
+                REQUIRE(batch.targets.weights[n] == doctest::Approx(own / 48.0));
                 parts += own > 0 && own < 48 ? 1 : 0;
             }
         }
@@ -67,7 +70,7 @@ TEST_CASE("mix: the same seed mixes alike, whatever batch an epoch starts at") {
     const Loader loader{data, {.batch = 5, .seed = Seed{3}, .mix = {.mixup = 1, .cutmix = 1}}};
     const auto weights_from = [&](Index first) {
         std::vector<float> weights;
-        for (const Batch& batch : loader.epoch(4, first)) weights.push_back(batch.weights[0]);
+        for (const Batch& batch : loader.epoch(4, first)) weights.push_back(batch.targets.weights[0]);
         return weights;
     };
     const auto whole = weights_from(0);
@@ -94,9 +97,19 @@ TEST_CASE("mix: proportions have the mean and the variance of a Beta distributio
     }
 }
 
-TEST_CASE("mix: without it batches carry no second labels, and alphas below 0 are refused") {
+TEST_CASE("mix: a batch has labels or mixed targets, never labels that are half the truth") {
     const Dataset data = tens(10);
+    const Loader mixed{data, {.batch = 5, .mix = {.mixup = 1}}};
+    for (const Batch& batch : mixed.epoch(0)) CHECK(batch.labels.empty());
     const Loader plain{data, {.batch = 5}};
-    for (const Batch& batch : plain.epoch(0)) CHECK((batch.second_labels.empty() && batch.weights.empty()));
+    for (const Batch& batch : plain.epoch(0)) {
+        CHECK(batch.targets.labels.data() == batch.labels.data());
+        CHECK(batch.targets.labels.size() == batch.labels.size());
+        CHECK((batch.targets.second_labels.empty() && batch.targets.weights.empty()));
+    }
+}
+
+TEST_CASE("mix: alphas below 0 are refused") {
+    const Dataset data = tens(10);
     CHECK_THROWS_AS((Loader{data, {.mix = {.mixup = -1}}}), Error);
 }

@@ -23,6 +23,7 @@
 #include <resnet/core/extent.hpp>
 #include <resnet/core/image_view.hpp>
 #include <resnet/core/random.hpp>
+#include <resnet/core/targets.hpp>
 #include <resnet/core/text.hpp>
 #include <resnet/data/dataset.hpp>
 #include <resnet/data/mix.hpp>
@@ -82,16 +83,14 @@ struct LoaderOptions {
     bool drop_last = false;               // leave out the last batch where it is not full
     int ahead = 2;                        // batches prepared while one is in use
     std::vector<Transform> transforms{};  // applied to each image in this order
-    MixOptions mix{};                     // blends of two images, after the transforms
+    MixOptions mix{};                     // blends of two images, after the transforms; steps take batch.targets then
 };
 
 /// What a step of training takes. Valid until the next batch is asked for.
 struct Batch {
     ImageView images;             // [n][H][W][3], uint8, RGB
-    std::span<const int> labels;  // [n]
-    // Of mixed batches, else empty: the other images' labels, and the weight of an image's own, 0 ... 1, [n] each.
-    std::span<const int> second_labels{};
-    std::span<const float> weights{};
+    std::span<const int> labels;  // [n]; none where mixup or cutmix blended the images, which have two labels each then
+    Targets targets{};            // of either kind: what a step takes in the place of labels
     std::uint32_t epoch = 0;
     Index number = 0;  // in the epoch; a run that is cut after this batch resumes with `epoch(epoch, number + 1)`
     Index first = 0;   // position of its first image in the epoch's order
@@ -303,8 +302,10 @@ inline void Loader::Epoch::fill(Slot& slot, Index number, const std::stop_token&
             ++sample.transform;
         }
     }
+    const auto labels = std::span<const int>{slot.labels}.first(static_cast<std::size_t>(count));
     slot.batch = {.images = nhwc(slot.pixels.data(), count, images.extent),
-                  .labels = std::span{slot.labels}.first(static_cast<std::size_t>(count)),
+                  .labels = labels,
+                  .targets = labels,
                   .epoch = epoch_,
                   .number = number,
                   .first = first};
@@ -315,12 +316,12 @@ inline void Loader::Epoch::mix(Slot& slot, Index number, Index count) const {
     const Random random{loader_.options_.seed, Purpose::mix, epoch_};
     const float weight = detail::mix_images(slot.pixels, count, loader_.data_->extent(), loader_.options_.mix, random,
                                             static_cast<std::uint64_t>(number) << 32);
+    const auto own = std::exchange(slot.batch.labels, {});
     slot.weights.assign(static_cast<std::size_t>(count), weight);
-    slot.second_labels.assign(slot.batch.labels.begin(), slot.batch.labels.end());
-    auto& labels = slot.second_labels;
-    std::rotate(labels.begin(), labels.end() - 1, labels.end());  // the image before; for the first, the last
-    slot.batch.second_labels = slot.second_labels;
-    slot.batch.weights = slot.weights;
+    slot.second_labels.assign(own.begin(), own.end());
+    auto& others = slot.second_labels;
+    std::rotate(others.begin(), others.end() - 1, others.end());  // the image before; for the first, the last
+    slot.batch.targets = {own, others, slot.weights};
 }
 
 }  // namespace resnet::inline v0

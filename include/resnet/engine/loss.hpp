@@ -3,34 +3,19 @@
 #pragma once
 
 #include <cmath>
-#include <span>
-#include <vector>
+#include <string>
 
+#include <resnet/core/targets.hpp>
 #include <resnet/core/text.hpp>
 #include <resnet/engine/run.hpp>
 
 namespace resnet::inline v0 {
 
-/// What a batch should be: the index of a class for each image, or weight * label + (1 - weight) * second label (mixup,
-/// cutmix). A view.
-struct Targets {
-    std::span<const int> labels;
-    std::span<const int> second_labels{};  // empty, or as many as labels
-    std::span<const float> weights{};      // of the first label, 0 ... 1
-
-    Targets() = default;
-    Targets(std::span<const int> first) : labels{first} {}     // NOLINT(google-explicit-constructor)
-    Targets(const std::vector<int>& first) : labels{first} {}  // NOLINT(google-explicit-constructor)
-    Targets(std::span<const int> first, std::span<const int> second, std::span<const float> weight)
-        : labels{first},
-          second_labels{second},
-          weights{weight} {}
-};
-
 /// Throws Error where targets do not fit the batch or the classes.
 inline void check_targets(const Targets& targets, Index images, int classes) {
     if (static_cast<Index>(targets.labels.size()) != images)
-        throw Error("targets", std::to_string(images) + " labels, one an image", std::to_string(targets.labels.size()));
+        throw Error("targets", std::to_string(images) + " labels, one an image", std::to_string(targets.labels.size()),
+                    targets.labels.empty() ? "a batch that a Loader mixed has targets, and no labels" : "");
     if (targets.second_labels.size() != targets.weights.size() ||
         (!targets.weights.empty() && targets.weights.size() != targets.labels.size()))
         throw Error("targets", "as many second labels and weights as labels",

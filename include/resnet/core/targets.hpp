@@ -1,0 +1,25 @@
+// What the images of a batch should be told to be.
+#pragma once
+
+#include <span>
+#include <vector>
+
+namespace resnet::inline v0 {
+
+/// What a batch should be: the index of a class for each image, or weight * label + (1 - weight) * second label (mixup,
+/// cutmix). A view.
+struct Targets {
+    std::span<const int> labels;
+    std::span<const int> second_labels{};  // empty, or as many as labels
+    std::span<const float> weights{};      // of the first label, 0 ... 1
+
+    Targets() = default;
+    Targets(std::span<const int> first) : labels{first} {}     // NOLINT(google-explicit-constructor)
+    Targets(const std::vector<int>& first) : labels{first} {}  // NOLINT(google-explicit-constructor)
+    Targets(std::span<const int> first, std::span<const int> second, std::span<const float> weight)
+        : labels{first},
+          second_labels{second},
+          weights{weight} {}
+};
+
+}  // namespace resnet::inline v0
