@@ -83,13 +83,12 @@ int train_and_test(const Options& options, const Data& data) {
     const Recipe& recipe = find_recipe(options.model, options.recipe);
     for (const resnet::ParameterInfo& parameter : model.parameters())
         if (!recipe.norm_scales && parameter.role == resnet::Role::norm_weight) model.freeze(parameter.name);
-    // It is the recipe's optimizer that takes a larger rate for biases; their decay stays as it is.
-    const float norm_bias_rate = options.optimizer == recipe.optimizer ? recipe.norm_bias_rate : 1;
+    const float norm_bias = norm_bias_rate(options);
     resnet::Trainer trainer{model,
                             optimizer(options),
                             {.label_smoothing = recipe.label_smoothing,
-                             .learning_rate_factors = {.norm_bias = norm_bias_rate},
-                             .weight_decay_factors = {.norm_bias = 1 / norm_bias_rate}}};
+                             .learning_rate_factors = {.norm_bias = norm_bias},
+                             .weight_decay_factors = {.norm_bias = 1 / norm_bias}}};  // their decay stays as it is
     const resnet::Loader loader{
         data.train,
         {.batch = options.batch_size, .seed = resnet::Seed{options.seed}, .transforms = transforms(recipe)}};
@@ -100,8 +99,10 @@ int train_and_test(const Options& options, const Data& data) {
     if (recipe.lookahead) average.emplace(model, 0.0f);
     resnet::MovingAverage<Net>* const kept_average = average ? &*average : nullptr;
     const auto look_ahead = [&](Index step) {
-        if (!average || ((step + 1) % 5 != 0 && step + 1 != steps)) return;
-        average->update(model, lookahead_decay(steps, step));
+        if (!average || steps < lookahead_every) return;
+        if ((step + 1) % lookahead_every == 0) average->update(model, lookahead_decay(steps, step));
+        else if (step + 1 == steps) average->update(model, 1);  // the run ends with the average
+        else return;
         model = average->model();
     };
     std::printf("%s, %td parameters; recipe %s, %s, learning rate %g, batches of %td, seed %ju, %d threads\n",

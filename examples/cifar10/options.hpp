@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -144,10 +145,30 @@ inline resnet::OptimizerSettings optimizer(const Options& options) {
     return resnet::Adam{.learning_rate = options.learning_rate, .weight_decay = decay_or(0)};
 }
 
-/// The options that decide what a run computes, as texts, in an order in which each follows from those before it.
-/// 0 where --limit is not given.
-inline std::vector<std::pair<std::string, std::string>> decisive(const Options& given) {
-    const Options options = resolved(given);
+/// How much faster than the rest batch norm's biases are trained: it is the recipe's optimizer that takes a larger rate
+/// for them. Of resolved options.
+inline float norm_bias_rate(const Options& options) {
+    const Recipe& recipe = find_recipe(options.model, options.recipe);
+    return options.optimizer == recipe.optimizer ? recipe.norm_bias_rate : 1;
+}
+
+/// What decides as well and has no option, as texts. Of resolved options.
+inline std::vector<std::pair<std::string, std::string>> settled(const Options& options) {
+    const Recipe& recipe = find_recipe(options.model, options.recipe);
+    const resnet::OptimizerSettings settings = optimizer(options);
+    std::vector<std::pair<std::string, std::string>> list;
+    if (const auto* const sgd = std::get_if<resnet::SGD>(&settings))
+        list.emplace_back("momentum", exact(sgd->momentum));
+    list.emplace_back("weight decay", std::visit([](const auto& of) { return exact(of.weight_decay); }, settings));
+    list.emplace_back("batch norm's biases", exact(norm_bias_rate(options)) + " times the learning rate");
+    list.emplace_back("label smoothing", exact(recipe.label_smoothing));
+    for (auto& part : described(recipe)) list.push_back(std::move(part));
+    return list;
+}
+
+/// The options that decide what a run computes, as texts. 0 or empty where one is left open; of resolved options that is
+/// the limit alone.
+inline std::vector<std::pair<std::string, std::string>> decisive(const Options& options) {
     return {{"model", options.model},
             {"recipe", options.recipe},
             {"optimizer", options.optimizer},
@@ -157,9 +178,9 @@ inline std::vector<std::pair<std::string, std::string>> decisive(const Options& 
             {"limit", std::to_string(options.limit)}};
 }
 
-/// What a checkpoint keeps of the options.
+/// What a checkpoint keeps of the resolved options.
 inline std::map<std::string, std::string> kept(const Options& options) {
-    std::map<std::string, std::string> notes{{"option epochs", std::to_string(resolved(options).epochs)}};
+    std::map<std::string, std::string> notes{{"option epochs", std::to_string(options.epochs)}};
     for (const auto& [name, value] : decisive(options)) notes["option " + name] = value;
     return notes;
 }
@@ -183,8 +204,7 @@ inline void take_over(CLI::App& app, Options& options, const std::map<std::strin
         option->add_result(value);
         option->run_callback();
     };
-    for (std::size_t i = 0; i < decisive(options).size(); ++i) {
-        const auto [name, value] = decisive(options)[i];  // with those before it taken over
+    for (const auto& [name, value] : decisive(options)) {
         const std::string& before = note(notes, "option " + name, checkpoint);
         if (value == before) continue;
         if (app.count("--" + name) > 0) {

@@ -32,7 +32,7 @@ struct Recipe {
     bool reflect;  // ... the image's mirror image
     Flip flip;
     int cutout;          // side of a square of the mean colour
-    bool lookahead;      // every five steps
+    bool lookahead;      // every `lookahead_every` steps
     bool test_mirrored;  // the mean of the logits of a test image and of its mirror image
 };
 
@@ -86,14 +86,17 @@ inline float learning_rate(const Recipe& recipe, float peak, resnet::Index steps
     return peak;
 }
 
+/// Every so many steps lookahead moves its average towards the weights, and goes on from there.
+inline constexpr resnet::Index lookahead_every = 5;
+
 /// How much of the average lookahead keeps after a step of `steps`: little at first, much at last, as the code of Jordan
-/// 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", has it.
+/// 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", has it (which counts the step itself, too).
 inline float lookahead_decay(resnet::Index steps, resnet::Index step) {
-    if (step + 1 == steps) return 1;  // the run ends with the average
-    return static_cast<float>(std::pow(0.95, 5) * std::pow(static_cast<double>(step) / static_cast<double>(steps), 3));
+    const double past = static_cast<double>(step) / static_cast<double>(steps);
+    return static_cast<float>(std::pow(0.95, lookahead_every) * std::pow(past, 3));
 }
 
-/// The recipe's parts that have no option, as texts.
+/// The recipe's parts that go with any optimizer, as texts.
 inline std::vector<std::pair<std::string, std::string>> described(const Recipe& recipe) {
     constexpr const char *schedules[] = {"constant", "one cycle", "triangle"},
                          *flips[] = {"", "flips", "alternating flips"};
@@ -107,6 +110,6 @@ inline std::vector<std::pair<std::string, std::string>> described(const Recipe& 
     return {{"batch norm's weights", recipe.norm_scales ? "trained" : "1"},
             {"schedule", schedules[static_cast<int>(recipe.schedule)]},
             {"augmentation", augmentation.empty() ? "none" : augmentation},
-            {"lookahead", recipe.lookahead ? "every 5 steps" : "none"},
+            {"lookahead", recipe.lookahead ? "every " + std::to_string(lookahead_every) + " steps" : "none"},
             {"test images", recipe.test_mirrored ? "and their mirror images" : "as they are"}};
 }

@@ -27,8 +27,7 @@ inline resnet::Settings run_settings(const Options& options, const Data& data) {
                               {"epochs", std::to_string(options.epochs)}};
     for (const auto& [name, value] : decisive(options))
         if (name != "limit") settings.emplace_back(name, value);
-    for (const auto& [name, value] : described(find_recipe(options.model, options.recipe)))
-        settings.emplace_back(name, value);
+    for (const auto& [name, value] : settled(options)) settings.emplace_back(name, value);
     for (const auto& [name, value] : resnet::environment()) settings.emplace_back(name, value);
     return settings;
 }
