@@ -190,8 +190,10 @@ TEST_CASE("checkpoint: another kind of file, and another version, are refused by
         ": expected a checkpoint, found another kind of file (load(model, path) reads files with weights alone)";
     CHECK(message_of<FormatError>([&] { run.load(path); }).ends_with(expected));
     CHECK(message_of<FormatError>([&] { read_position(path); }).ends_with(expected));
-    CHECK(refusal([](Draft& draft) { draft.metadata["checkpoint_version"] = "3"; }) ==
-          ": expected the checkpoint_version 2, found 3 (it may be from a newer version of resnet)");
+    CHECK(
+        refusal([](Draft& draft) { draft.metadata["checkpoint_version"] = "3"; }) ==
+        ": expected the checkpoint_version 2, found 3 (another version of resnet made it; load(model, path) reads its "
+        "weights)");
     CHECK_THROWS_AS(run.load(folder.path() / "missing"), FileError);
 }
 

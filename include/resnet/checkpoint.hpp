@@ -65,7 +65,7 @@ void save_checkpoint(const std::filesystem::path& path, const Trainer<Net, Scala
 
 /// Sets the trainer and its model to what they were: weights, statistics, normalisation, frozen parameters, optimizer
 /// with its settings and steps. The trainer's own options stay; where they differ, `differences` says so.
-/// FileError or FormatError, as TensorFile; FormatError where it is no checkpoint, or from a newer version; FormatError
+/// FileError or FormatError, as TensorFile; FormatError where it is no checkpoint, or of another version; FormatError
 /// that lists all that is missing, unexpected or different where it is of another network or optimizer, or has an
 /// average where none is given or none where one is. Whatever it throws, trainer, model and average are as they were.
 ///
@@ -162,7 +162,7 @@ inline void check_checkpoint(const TensorFile& file) {
     const std::string& version = text_in(file, "checkpoint_version");
     if (version != checkpoint_version) {
         throw FormatError(file.name(), text("the checkpoint_version ", checkpoint_version), printable(version),
-                          "it may be from a newer version of resnet");
+                          "another version of resnet made it; load(model, path) reads its weights");
     }
 }
 

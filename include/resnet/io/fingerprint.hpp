@@ -54,8 +54,9 @@ inline std::vector<std::string> differences(const Metadata& before, const Metada
     std::vector<std::string> found;
     for (const auto& [key, value] : now) {
         const auto old = before.find(key);
+        if (old != before.end() && old->second == value) continue;
         const std::string was = old == before.end() ? "unknown" : printable(old->second);
-        if (was != value) found.push_back(text(key.substr(fingerprint_prefix.size()), " ", was, ", now ", value));
+        found.push_back(text(key.substr(fingerprint_prefix.size()), " ", was, ", now ", value));
     }
     return found;
 }
