@@ -16,8 +16,8 @@
 constexpr int most_classes = 10;  // a network's outputs are part of its type; those without a class stay unused
 
 int main(int argc, char** argv) try {
-    const auto epochs = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 40;  // 0 for what is no number
-    if (argc < 2 || epochs == 0) return std::fprintf(stderr, "usage: image_folder FOLDER [EPOCHS]\n"), 2;
+    const long epochs = argc > 2 ? std::strtol(argv[2], nullptr, 10) : 40;  // 0 for what is no number
+    if (argc < 2 || epochs < 1) return std::fprintf(stderr, "usage: image_folder FOLDER [EPOCHS]\n"), 2;
     using Net = resnet::ResNet18<most_classes>;
     const auto photos = resnet::load_image_folder(argv[1], {.extent = Net::image, .broken = resnet::BrokenFiles::skip});
     for (const auto& message : photos.broken) std::fprintf(stderr, "left out: %s\n", message.c_str());

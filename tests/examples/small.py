@@ -64,6 +64,10 @@ if name == "usage":
     for path in (program, *others):
         done = subprocess.run([path], capture_output=True, text=True)
         assert done.returncode == 2 and done.stderr.startswith(f"usage: {os.path.basename(path)}"), done
+        if os.path.basename(path) == "image_folder":
+            for epochs in ("0", "-1", "many"):
+                done = subprocess.run([path, "photos", epochs], capture_output=True, text=True)
+                assert done.returncode == 2 and done.stderr.startswith("usage: image_folder"), done
 elif name == "custom_block":
     assert re.search(r"^loss of step 60: 0\.0\d+$", run(program), re.M)
 elif name == "quickstart":
