@@ -101,7 +101,8 @@ Difference difference(const Bytes& a, const Bytes& b) {
 }  // namespace
 
 TEST_CASE("image: PNG files of every kind are read to the pixels of Pillow") {
-    for (const char* const name : {"rgb.png", "grey.png", "rgba.png", "grey_alpha.png", "palette.png", "one_bit.png"}) {
+    for (const char* const name : {"rgb.png", "grey.png", "rgba.png", "grey_alpha.png", "palette.png", "one_bit.png",
+                                   "rgb16.png", "interlaced.png"}) {
         CAPTURE(name);
         const Image image = read_image(fixtures / name);
         CHECK(image.extent == Extent{29, 37});
