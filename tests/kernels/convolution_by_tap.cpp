@@ -7,6 +7,7 @@
 #include <resnet/core/buffer.hpp>
 #include <resnet/kernels/kernels.hpp>
 
+#include "../support/engine.hpp"
 #include "../support/isas.hpp"
 #include "../support/seven_loops.hpp"
 

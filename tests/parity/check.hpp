@@ -14,9 +14,9 @@
 
 #include <doctest/doctest.h>
 
-#include <resnet/classifier.hpp>
 #include <resnet/model.hpp>
-#include <resnet/trainer.hpp>
+
+#include "../support/engine.hpp"
 
 namespace parity {
 

@@ -14,6 +14,7 @@
 #include <resnet/data/loader.hpp>
 
 #include "../data/temporary_folder.hpp"
+#include "engine.hpp"
 #include "file_content.hpp"
 #include "values.hpp"
 
