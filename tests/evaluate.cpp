@@ -61,6 +61,20 @@ TEST_CASE("evaluate: large logits do not overflow the loss") {
     CHECK(evaluate(classify, nhwc(pixels.data(), 1, {1, 1}), std::vector<int>{1}).loss == 2000);
 }
 
+TEST_CASE("evaluate: an infinite loss makes the mean infinite, in batches of any size") {
+    const double infinity = std::numeric_limits<double>::infinity();
+    auto model = identity();
+    model.set_parameter("fc.bias", std::vector<double>{-infinity, 0, 0});  // a class that is left out
+    const Classifier<Straight, double> classify{model};
+    const std::vector<double> pixels(9, 0.0);
+    const std::vector<int> labels{0, 1, 2};
+    for (const Index batch : {1, 2, 3}) {
+        const Evaluation result = evaluate(classify, nhwc(pixels.data(), 3, {1, 1}), labels, batch);
+        CHECK(result.loss == infinity);
+        CHECK(result.losses[1] == doctest::Approx(std::log(2)));
+    }
+}
+
 TEST_CASE("evaluate: in a loop of one's own, labels that do not fit are errors and nothing is taken in") {
     const Classifier<Straight, double> classify{identity()};
     const std::vector<double> pixels(6, 0.0);

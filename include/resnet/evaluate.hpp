@@ -99,7 +99,9 @@ void Evaluation::add(const Logits<Scalar>& logits, std::span<const int> labels) 
     }
     images += count;
     if (images == 0) return;
-    loss += (sum - static_cast<double>(count) * loss) / static_cast<double>(images);
+    // A mean that is infinite stays so, where the difference to it would be NaN.
+    loss =
+        std::isinf(loss) ? loss + sum : loss + (sum - static_cast<double>(count) * loss) / static_cast<double>(images);
     Index right = 0;
     for (int label = 0; label < classes; ++label) right += confused(label, label);
     accuracy = static_cast<double>(right) / static_cast<double>(images);

@@ -10,6 +10,7 @@
 #include <resnet/graph/members.hpp>
 #include <resnet/graph/operations.hpp>
 #include <resnet/graph/record.hpp>
+#include <resnet/graph/trace.hpp>
 #include <resnet/graph/value.hpp>
 #include <resnet/sequential.hpp>
 

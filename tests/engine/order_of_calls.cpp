@@ -5,6 +5,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "../support/bits.hpp"
@@ -40,6 +41,19 @@ struct Wide {
     Linear<512, classes> fc;
     constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(relu(bn1(conv1(x)) + bn2(conv2(x))))); }
     RESNET_MEMBERS(conv1, conv2, bn1, bn2, fc)
+};
+
+/// Has a layer that it does not use, and one whose output nothing reads.
+struct Spare {
+    static constexpr Extent image{4, 4};
+    static constexpr int classes = SmallResNet::classes;
+    Linear<3, classes> fc, spare;
+    Conv2d<3, 4, k3> dead_end;
+    constexpr auto operator()(Value<3> x) const {
+        static_cast<void>(dead_end(x));
+        return fc(adaptive_avg_pool2d(x));
+    }
+    RESNET_MEMBERS(fc, spare, dead_end)
 };
 
 /// Its gradient of a batch is the mean of those of the batch's parts.
@@ -85,35 +99,41 @@ constexpr Extent larger{24, 24};
 }  // namespace
 
 TEST_CASE("order of calls: memory is enough for a batch that is smaller than the one before, for every pair of sizes") {
-    const Model<SmallResNet> small{Seed{1}};
-    const Model<Wide> wide{Seed{1}};
-    const auto needs = [](const Plan& plan, Index images) {
-        return partial_weights_needed(plan, images) + partial_sums_needed(plan, images) + winograd_needed(plan, images);
-    };
-    const auto check = [&](auto model) {
-        Trainer trainer{model, SGD{}};
-        const Plan& plan = trainer.plan();
-        bool falls = false;
-        for (Index images = 2; images <= 2100; ++images) falls = falls || needs(plan, images) < needs(plan, images - 1);
-        CHECK(falls);  // else the sizes below would show nothing
-    };
-    check(wide);
-    auto model = small;
-    Trainer trainer{model, SGD{}};
-    for (const Index first : {272, 145, 129, 97, 33})
-        for (const Index second : {256, 128, 96, 17, 2}) {
-            const Batch a(first, 1), b(second, 2);
-            trainer.forward(a.images, a.labels);
-            trainer.backward();
-            trainer.forward(b.images, b.labels);
-            trainer.backward();
-            auto fresh_model = small;
-            Trainer fresh{fresh_model, SGD{}};
-            fresh.forward(b.images, b.labels);
-            fresh.backward();
-            for (const ParameterInfo& parameter : model.parameters())
-                REQUIRE(tests::same_bits(trainer.gradient(parameter.name), fresh.gradient(parameter.name)));
+    const auto check = [](const auto& untrained, Index first, Index second) {
+        using Net = typename std::decay_t<decltype(untrained)>::Network;
+        const Batch a(first, 1, Net::image), b(second, 2, Net::image);
+        auto model = untrained, fresh_model = untrained;
+        Trainer trainer{model, SGD{}}, fresh{fresh_model, SGD{}};
+        trainer.forward(a.images, a.labels);
+        trainer.backward();
+        for (auto* const either : {&trainer, &fresh}) {
+            either->forward(b.images, b.labels);
+            either->backward();
         }
+        for (const ParameterInfo& parameter : model.parameters())
+            REQUIRE(tests::same_bits(trainer.gradient(parameter.name), fresh.gradient(parameter.name)));
+    };
+    const Model<SmallResNet> small{Seed{1}};
+    for (const Index first : {272, 145, 129, 97, 33})
+        for (const Index second : {256, 128, 96, 17, 2}) check(small, first, second);
+
+    // Where each of the buffers has to grow for a batch that is smaller.
+    const Model<Wide> wide{Seed{1}};
+    const auto check_falls = [&](const auto& model, auto needed) {
+        auto copy = model;
+        Trainer trainer{copy, SGD{}};
+        const Plan& plan = trainer.plan();
+        int falls = 0;
+        for (Index images = 2; images <= 2100 && falls < 2; ++images)
+            if (needed(plan, images) < needed(plan, images - 1)) {
+                check(model, images, images - 1);
+                ++falls;
+            }
+        CHECK(falls > 0);
+    };
+    check_falls(wide, partial_weights_needed);
+    check_falls(wide, partial_sums_needed);
+    check_falls(small, winograd_needed);
 }
 
 TEST_CASE("order of calls: a look at another extent's plan drops the forward, and backward says so") {
@@ -254,17 +274,54 @@ TEST_CASE(
     auto expected = model;
     Trainer trainer{model, SGD{}}, fresh{expected, SGD{}};
     const Batch batch(4, 1);
-    const int last = trainer.plan().size() - 1;
-    const auto break_off = [&](int step) {
-        if (step == last) throw std::runtime_error{"broken off"};
-    };
-    CHECK_THROWS_AS(trainer.profile(batch.images, batch.labels, break_off), std::runtime_error);
-    CHECK_THROWS_WITH_AS(trainer.apply(), "apply: expected a backward before each apply, found none", Error);
-    trainer.forward(batch.images, batch.labels);
-    trainer.backward(true);
-    trainer.apply();
-    fresh.step(batch.images, batch.labels);
-    CHECK(model == expected);
+    for (int last = 0; last < trainer.plan().size(); ++last) {
+        CAPTURE(last);
+        const auto break_off = [&](int step) {
+            if (step == last) throw std::runtime_error{"broken off"};
+        };
+        CHECK_THROWS_AS(trainer.profile(batch.images, batch.labels, break_off), std::runtime_error);
+        CHECK_THROWS_WITH_AS(trainer.apply(), "apply: expected a backward before each apply, found none", Error);
+        trainer.forward(batch.images, batch.labels);
+        trainer.backward(true);
+        trainer.apply();
+        fresh.step(batch.images, batch.labels);
+        CHECK(model == expected);  // the running statistics as well
+    }
+}
+
+TEST_CASE("order of calls: what was applied, or refused, is not added to") {
+    Model<SmallResNet> model{Seed{1}};
+    auto expected = model;
+    Trainer trainer{model, SGD{}}, fresh{expected, SGD{}};
+    const Batch batch(4, 1);
+    for (int step = 0; step < 3; ++step) {
+        trainer.forward(batch.images, batch.labels);
+        trainer.backward(true);
+        trainer.apply();
+        fresh.step(batch.images, batch.labels);
+        CHECK(model == expected);
+    }
+
+    Outdated run;
+    run.check_refuses_to_apply();
+    auto other = run.model;
+    Trainer new_one{other, SGD{}};
+    new_one.step(run.batch.images, run.batch.labels);
+    run.trainer.forward(run.batch.images, run.batch.labels);
+    run.trainer.backward(true);
+    run.trainer.apply();
+    CHECK(run.model == other);
+}
+
+TEST_CASE("order of calls: a layer that the body does not use keeps its weights, whatever their decay") {
+    Model<Spare> model{Seed{1}};
+    const auto before = model;
+    Trainer trainer{model, AdamW{.weight_decay = 0.1f}};
+    const Batch batch(4, 1, Spare::image);
+    for (int step = 0; step < 3; ++step) trainer.step(batch.images, batch.labels);
+    for (const char* const name : {"spare.weight", "spare.bias", "dead_end.weight"})
+        CHECK(model.parameter(name) == before.parameter(name));
+    CHECK(model.parameter("fc.weight") != before.parameter("fc.weight"));
 }
 
 TEST_CASE("order of calls: gradients of weights that have changed since are refused, whatever forward came between") {
@@ -349,7 +406,9 @@ TEST_CASE("order of calls: settings outside their range are refused by name") {
     CHECK_THROWS_AS((T{model, SGD{.learning_rate = nan}}), Error);
     CHECK_THROWS_AS((T{model, Adam{.beta1 = 1}}), Error);
     CHECK_THROWS_AS((T{model, AdamW{.weight_decay = -1}}), Error);
-    CHECK_THROWS_WITH_AS((T{model, Adam{.epsilon = 0}}), "epsilon: expected above 0, found 0.000000", Error);
+    CHECK_THROWS_WITH_AS((T{model, Adam{.epsilon = 0}}), "epsilon: expected above 0 and not denormal, found 0.000000",
+                         Error);
+    CHECK_THROWS_AS((T{model, Adam{.epsilon = 1e-39f}}), Error);
     CHECK_THROWS_WITH_AS((T{model, SGD{}, {.label_smoothing = 2}}), "label_smoothing: expected 0 ... 1, found 2.000000",
                          Error);
     CHECK_THROWS_AS((T{model, SGD{}, {.clip_norm = nan}}), Error);

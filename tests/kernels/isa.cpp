@@ -30,6 +30,13 @@ private:
 
 }  // namespace
 
+TEST_CASE("isa: instructions that the CPU lacks are an error before they would end the program") {
+    CHECK_NOTHROW(check_isa(Isa::avx2, Isa::avx2));
+    CHECK_NOTHROW(check_isa(cpu_isa()));
+    CHECK_THROWS_WITH_AS(check_isa(Isa::avx512, Isa::avx2),
+                         "isa: expected instructions that the CPU has, up to avx2, found avx512", Error);
+}
+
 TEST_CASE("isa: RESNET_ISA lowers the instruction set and never raises it above the CPU's") {
     for (const Isa wish : {Isa::baseline, Isa::avx2, Isa::avx512}) {
         const Environment environment{std::string{name_of(wish)}.c_str()};

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <utility>
 
-#ifdef __FAST_MATH__
-#error "resnet: -ffast-math breaks NaN checks and reproducibility; build without it"
+#if defined(__FAST_MATH__) || __FINITE_MATH_ONLY__
+#error "resnet: -ffast-math and -ffinite-math-only break NaN checks and reproducibility; build without them"
 #endif
 #ifndef __cpp_exceptions
 #error "resnet: errors are exceptions; build without -fno-exceptions"

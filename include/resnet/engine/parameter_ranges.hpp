@@ -9,8 +9,23 @@
 
 namespace resnet::inline v0 {
 
-/// The ranges of all parameters that are not frozen. A convolution's taps that touch no data, and a bias that only
-/// batch norms see, are not live. `live_before` (by element / 16) remembers what was live in earlier plans: an
+/// The layers that the network's output depends on. Others get no gradient and no update, as in PyTorch: not even weight
+/// decay.
+inline std::vector<char> used_layers(const Graph& graph) {
+    std::vector<char> layers(graph.layers.size(), 0), nodes(graph.nodes.size(), 0);
+    at(nodes, graph.output) = 1;
+    for (int n = graph.output; n >= 0; --n) {  // a node's inputs come before it
+        if (at(nodes, n) == 0) continue;
+        const Node& node = at(graph.nodes, n);
+        if (node.layer >= 0) at(layers, node.layer) = 1;
+        for (const int input : node.inputs)
+            if (input >= 0) at(nodes, input) = 1;
+    }
+    return layers;
+}
+
+/// The ranges of all parameters that are used and not frozen. A convolution's taps that touch no data, and a bias that
+/// only batch norms see, are not live. `live_before` (by element / 16) remembers what was live in earlier plans: an
 /// optimizer's moments are no longer zero there.
 inline std::vector<ParameterRange> parameter_ranges(const Plan& plan, const std::vector<char>& frozen,
                                                     std::vector<char>& live_before) {
@@ -47,11 +62,12 @@ inline std::vector<ParameterRange> parameter_ranges(const Plan& plan, const std:
                 mark(at(graph.parameters, p).offset, at(graph.parameters, p).spec.size());
         }
     }
+    const std::vector<char> used = used_layers(graph);
     std::vector<ParameterRange> ranges;
     constexpr Index longest = Index{1} << 15;  // a chunk of an update: 128 KiB of floats an array
     for (int p = 0; p < static_cast<int>(graph.parameters.size()); ++p) {
-        if (at(frozen, p) != 0) continue;
         const Parameter& parameter = at(graph.parameters, p);
+        if (at(frozen, p) != 0 || at(used, parameter.layer) == 0) continue;
         const Index end = parameter.offset + round_up(parameter.spec.size(), 16);
         for (Index offset = parameter.offset; offset < end;) {
             const char live = live_before[static_cast<std::size_t>(offset / 16)];

@@ -79,13 +79,13 @@ public:
         if (!std::isfinite(loss))
             throw NotFiniteError("loss", "a finite number", std::to_string(loss),
                                  "this step changed nothing; lower the learning rate?");
+        observe(loss_step);  // which may break the forward off: before anything is staged
         stage_statistics();
         ready_ = true;
-        observe(loss_step);
         return loss;
     }
 
-    /// The gradients of the batch that forward saw last; added to those of earlier batches if `accumulate`. Error
+    /// The gradients of the batch that forward saw last; if `accumulate`, added to those since the last apply. Error
     /// without a forward before (gradients take the place of the activations, so they are computed once), where the
     /// weights, or which of them are frozen, have changed since, and where those that it adds to wait for an apply and
     /// are of other weights.
@@ -96,6 +96,7 @@ public:
             throw Error("backward", "the frozen parameters of its forward", "others");
         if (accumulate && has_gradients_ && gradients_generation_ != generation_)
             throw Error("backward", "gradients of the same weights to add to", "those of others");
+        accumulate = accumulate && has_gradients_;  // what was applied or refused is not added to
         ready_ = has_gradients_ = false;
         gradients_generation_ = generation_;
         if (!accumulate && stale_gradients_) clear_gradients();
@@ -157,7 +158,7 @@ public:
         return *plan_;
     }
 
-    /// What the plans so far gave a gradient, by element / 16: see parameter_ranges. With the optimizer it is all that
+    /// What the plans so far give a gradient, by element / 16: see parameter_ranges. With the optimizer it is all that
     /// a step takes from the steps before it, where no forward waits for its apply.
     const std::vector<char>& live() const noexcept { return live_; }
     /// Forwards since the last apply.
@@ -166,7 +167,7 @@ public:
     void restore(Optimizer<Scalar> optimizer, std::vector<char> live) noexcept {
         optimizer_ = std::move(optimizer);
         live_ = std::move(live);
-        clear_gradients();  // which the next backward could add to
+        clear_gradients();  // gradient() would show the other's
         forget();           // ranges follow from what was live before
     }
 

@@ -110,9 +110,10 @@ namespace avx512 {  // 32 registers: 24 sums, 4 weights
 #endif
 #endif
 
-/// The kernels of an instruction set that the CPU has (see current_isa).
+/// The kernels of an instruction set. Error where the CPU lacks it.
 template <class Scalar>
 const Kernels<Scalar>& kernels(Isa isa) {
+    check_isa(isa);
 #if defined(__x86_64__)
     if (isa == Isa::avx512) return avx512::table<Scalar>;
     if (isa == Isa::avx2) return avx2::table<Scalar>;

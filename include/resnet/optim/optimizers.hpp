@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 #include <string>
 #include <variant>
 
@@ -72,7 +73,7 @@ inline void check_factors(const char* what, const RoleFactors& factors) {
             throw Error(what, "finite factors of at least 0", std::to_string(factor));
 }
 
-/// Error where a setting is outside the range that PyTorch takes, or epsilon is 0.
+/// Error where a setting is outside the range that PyTorch takes, or epsilon is 0 or denormal.
 void check_settings(const auto& settings) {
     const auto check = [](const char* what, bool holds, const char* expected, float found) {
         if (!holds) throw Error(what, expected, std::to_string(found));
@@ -85,7 +86,9 @@ void check_settings(const auto& settings) {
     } else {
         check("beta1", settings.beta1 >= 0 && settings.beta1 < 1, "0 ... 1, without 1", settings.beta1);
         check("beta2", settings.beta2 >= 0 && settings.beta2 < 1, "0 ... 1, without 1", settings.beta2);
-        check("epsilon", settings.epsilon > 0, "above 0", settings.epsilon);  // else 0 / 0 where no gradient ever was
+        // Else 0 / 0 where no gradient ever was; workers take denormals as 0.
+        check("epsilon", settings.epsilon >= std::numeric_limits<float>::min(), "above 0 and not denormal",
+              settings.epsilon);
     }
 }
 
