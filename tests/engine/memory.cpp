@@ -43,6 +43,15 @@ void check_bytes(Mode mode, const ChoiceOptions& choice = {}) {
         }
 }
 
+struct WideMap {
+    static constexpr Extent image{256, 256};
+    Conv2d<3, 256, k3> conv1;
+    Conv2d<256, 256, k3> conv2;
+    Linear<256, 2> fc;
+    constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(conv2(relu(conv1(x))))); }
+    RESNET_MEMBERS(conv1, conv2, fc)
+};
+
 struct Pixels {
     Pixels(Index images, Extent extent)
         : bytes(static_cast<std::size_t>(images * extent.area() * 3), 100),
@@ -66,11 +75,18 @@ TEST_CASE("memory: the plan says to the byte what workspace and packs hold after
     check_bytes<CifarResNet18<10>>(Mode::training);
 }
 
-TEST_CASE("memory: an image on a large map is not transformed as a whole") {
-    const Graph graph = trace<CifarResNet18<10>>({512, 512});
-    const Plan plan{
-        graph, fuse(graph, Mode::inference), {.choice = {.images = 1}}, kernels<float>(current_isa()).panels(0)};
-    CHECK(winograd_needed(plan, 1) < plan.arena_elements(1));
+TEST_CASE("memory: large maps are not transformed as a whole") {
+    const auto plan_of = [](Graph graph, Index images) {
+        return Plan{graph,
+                    fuse(graph, Mode::inference),
+                    {.choice = {.images = images}},
+                    kernels<float>(current_isa()).panels(0)};
+    };
+    const Plan cifar = plan_of(trace<CifarResNet18<10>>({512, 512}), 1);
+    CHECK(winograd_needed(cifar, 1) < cifar.arena_elements(1));
+    const Plan wide = plan_of(trace<WideMap>(WideMap::image), 4);
+    CHECK(winograd_needed(wide, 4) > 0);
+    CHECK(winograd_needed(wide, 4) < wide.arena_elements(4) / 2);
 }
 
 TEST_CASE("memory: no images have no size") {

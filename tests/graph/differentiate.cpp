@@ -123,7 +123,6 @@ TEST_CASE(
 TEST_CASE("differentiate: nothing is computed for the image or for layers before the first that trains") {
     const Program program = backward_of<Classifier>({"conv.weight", "conv.bias", "bn.weight", "bn.bias"});
     CHECK(tests::describe_backward(program) == "convolution_grad_weight t4: =weight =bias\n");
-    for (const Tensor& tensor : program.tensors) CHECK(tensor.gradient_of != program.input);
 }
 
 TEST_CASE("differentiate: a frozen layer between others that train only passes its gradient on") {

@@ -96,7 +96,7 @@ inline WeightGradientChunks weight_gradient_chunks(const Plan& plan, const Plann
 
 // Winograd's convolutions (winograd.hpp says how they go).
 
-/// Of one image; a map of more is not transformed as a whole.
+/// Of one image; a map of more has bands enough to share.
 inline constexpr Index most_tiles_of_one_block = 1024;
 
 /// Sizes of a Winograd convolution, and which of its two ways it goes.
@@ -106,8 +106,7 @@ struct WinogradSizes {
     int in, out;
     /// From 3 MiB of transformed weights (floats) on, reading them again for each group of rows costs more than keeping
     /// them still; so do sums over the few rows that a block of one-tile maps has. A block alone keeps them still to
-    /// share its products among workers, on maps of few tiles: a large one has bands enough to share, and would fill
-    /// memory with transformed rows.
+    /// share its products among workers, on maps of few tiles.
     bool keeps_weights_still;
 
     WinogradSizes(StepKind step_kind, const PlannedStep& step, bool one_block)
@@ -135,6 +134,16 @@ struct WinogradSizes {
 /// Blocks that are transformed together while the weights keep still: about 256 rows, which hide the reading of a
 /// product's weights.
 inline Index winograd_group_blocks(const Plan& plan, Index tiles) { return divide_up(256, tiles * plan.block()); }
+/// A block of more rows than some 1024 is transformed in parts of its map, rows of tiles: as a whole it would fill memory
+/// (256 channels on 256x256, four images: 1.2 GB).
+inline Index winograd_map_parts(const Plan& plan, Extent tiles) {
+    return std::clamp<Index>(divide_up(tiles.area() * plan.block(), 1024), 1, tiles.height);
+}
+/// Bands of rows of tiles: a few for each worker, and as many in each part.
+inline Index winograd_bands(const Plan& plan, Extent tiles, Index blocks) {
+    const Index parts = winograd_map_parts(plan, tiles);
+    return parts * std::clamp<Index>(divide_up(divide_up(wanted_chunks, blocks), parts), 1, tiles.height / parts);
+}
 /// Parts of the batch with sums of their own for the gradient of small weights.
 inline Index winograd_parts(const Plan& plan, Index images) {
     return std::min<Index>(divide_up(images, plan.block()), 8);
@@ -147,8 +156,9 @@ inline Index winograd_needed(const Plan& plan, Index images) {
         if (plan[i].kernel != ConvolutionKernel::winograd) continue;
         const WinogradSizes sizes{at(plan.program().steps, i).kind, plan[i], images <= plan.block()};
         if (!sizes.keeps_weights_still) continue;
-        const Index tiles = sizes.form.tiles(plan[i].shape.output).area();
-        const Index rows = std::min(images, winograd_group_blocks(plan, tiles) * plan.block()) * tiles;
+        const Extent tiles = sizes.form.tiles(plan[i].shape.output);
+        const Index part = divide_up(tiles.height, winograd_map_parts(plan, tiles)) * tiles.width;
+        const Index rows = std::min(images, winograd_group_blocks(plan, tiles.area()) * plan.block()) * part;
         needed = std::max(needed, sizes.transformed(rows));
     }
     return needed;
@@ -163,9 +173,13 @@ inline Index partial_sums_needed(const Plan& plan, Index images) {
         const Tensor& tensor = plan.tensor(step.output);
         const Index rows = tensor.extent.area() * images;
         Index chunks = row_chunks(rows, tensor.channels).count();
-        // Blocks, or a few blocks in at most `wanted_chunks` bands altogether.
-        if (step.kind == StepKind::convolution)
-            chunks = std::max(chunks, divide_up(images, plan.block()) + wanted_chunks);
+        // Blocks, or a few blocks in at most `wanted_chunks` bands altogether; of Winograd's in more where maps are large.
+        const Index blocks = divide_up(images, plan.block());
+        if (step.kind == StepKind::convolution) chunks = std::max(chunks, blocks + wanted_chunks);
+        if (step.kind == StepKind::convolution && plan[i].kernel == ConvolutionKernel::winograd) {
+            const Extent tiles = winograd_forms[plan[i].form].tiles(plan[i].shape.output);
+            chunks = std::max(chunks, blocks * winograd_bands(plan, tiles, blocks));
+        }
         needed = std::max(needed, chunks * 3 * tensor.channels);
     }
     return needed;

@@ -2,9 +2,9 @@
 // graph/winograd_form.hpp and kernels/winograd.inl.
 //
 // A row of a product is one tile of one image. Small weights go through tile groups that fit a worker's second-level
-// cache: transform, multiply, transform back, all by one worker. Larger weights stay still instead: a group of blocks
-// is transformed, then each product (or part of its output channels) is multiplied for all of the group's rows, then
-// transformed back.
+// cache: transform, multiply, transform back, all by one worker. Larger weights stay still instead: a group of blocks,
+// or a part of a large map, is transformed, then each product (or part of its output channels) is multiplied for all of
+// the group's rows, then transformed back.
 #pragma once
 
 #include <algorithm>
@@ -120,7 +120,7 @@ public:
           extent_{run.plan.tensor(to).extent},
           epilogue_{epilogue},
           weight_{run.packs.at(planned.pack)},
-          bands_{std::clamp<Index>(divide_up(wanted_chunks, run.blocks()), 1, tiles_.height)},
+          bands_{winograd_bands(run.plan, tiles_, run.blocks())},
           work_{run.convolution_work(planned.shape)} {}
 
     void run() const {
@@ -205,32 +205,38 @@ private:
     }
 
     void run_stationary() const {
-        const Index tiles = tiles_.area(), group = winograd_group_blocks(run_.plan, tiles);
+        const Index parts = winograd_map_parts(run_.plan, tiles_), bands_a_part = bands_ / parts,
+                    group = winograd_group_blocks(run_.plan, tiles_.area());
+        // Several blocks, or a part of one.
+        for (Index first = 0; first < run_.blocks(); first += group)
+            for (Index part = 0; part < parts; ++part)
+                run_group(first * bands_ + part * bands_a_part,
+                          (std::min(first + group, run_.blocks()) - 1) * bands_ + (part + 1) * bands_a_part);
+    }
+
+    void run_group(Index first, Index last) const {
         const int panels = run_.kernels.panels(out_).count(), panel_groups = std::min(panels, 4);
-        for (Index first = 0; first < run_.blocks(); first += group) {
-            const Index last = std::min(first + group, run_.blocks()), origin = winograd_row(run_, tiles, first, 0);
-            const Index rows = std::min(last * run_.plan.block(), run_.images()) * tiles - origin;
-            const WinogradRows<Scalar> v{run_.workspace.winograd(), winograd_stride(rows, in_), in_};
-            const WinogradRows<Scalar> m{v.data + sizes_.form.all_products() * v.stride, winograd_stride(rows, out_),
-                                         out_};
-            run_.for_each_chunk((last - first) * bands_, work_, [&](Index chunk, int) {
-                const Band b = band(first * bands_ + chunk);
-                winograd_transform_input(kernels_, input(b), b.first_tile, b.last_tile, b.images,
-                                         winograd_row(run_, tiles, b.block, b.first_tile) - origin, v);
-            });
-            // Over weights, not images, and always forwards: each product fetches the weights that follow in the pack.
-            const int workers = workers_for(work_, run_.workspace.workers());
-            for_each_chunk(sizes_.form.all_products() * panel_groups, workers, [&](Index chunk, int) {
-                const int p = static_cast<int>(chunk) / panel_groups, g = static_cast<int>(chunk) % panel_groups;
-                multiply(p, rows, v, m, panels * g / panel_groups, panels * (g + 1) / panel_groups);
-            });
-            run_.for_each_chunk((last - first) * bands_, work_, [&](Index chunk, int) {
-                const Band b = band(first * bands_ + chunk);
-                transform_output(b, b.first_tile, b.last_tile,
-                                 winograd_row(run_, tiles, b.block, b.first_tile) - origin, m);
-                collect(b);
-            });
-        }
+        const auto row = [&](const Band& b, Index tile) { return winograd_row(run_, tiles_.area(), b.block, tile); };
+        const Band front = band(first), back = band(last - 1);
+        const Index origin = row(front, front.first_tile), rows = row(back, back.last_tile) - origin;
+        const WinogradRows<Scalar> v{run_.workspace.winograd(), winograd_stride(rows, in_), in_};
+        const WinogradRows<Scalar> m{v.data + sizes_.form.all_products() * v.stride, winograd_stride(rows, out_), out_};
+        run_.for_each_chunk(last - first, work_, [&](Index chunk, int) {
+            const Band b = band(first + chunk);
+            winograd_transform_input(kernels_, input(b), b.first_tile, b.last_tile, b.images,
+                                     row(b, b.first_tile) - origin, v);
+        });
+        // Over weights, not images, and always forwards: each product fetches the weights that follow in the pack.
+        const int workers = workers_for(work_, run_.workspace.workers());
+        for_each_chunk(sizes_.form.all_products() * panel_groups, workers, [&](Index chunk, int) {
+            const int p = static_cast<int>(chunk) / panel_groups, g = static_cast<int>(chunk) % panel_groups;
+            multiply(p, rows, v, m, panels * g / panel_groups, panels * (g + 1) / panel_groups);
+        });
+        run_.for_each_chunk(last - first, work_, [&](Index chunk, int) {
+            const Band b = band(first + chunk);
+            transform_output(b, b.first_tile, b.last_tile, row(b, b.first_tile) - origin, m);
+            collect(b);
+        });
     }
 
     const Run<Scalar>& run_;
@@ -257,7 +263,7 @@ public:
           extent_{run.plan.tensor(input_).extent},
           sizes_{step.kind, planned, run.blocks() == 1},
           kernels_{run.kernels.winograd[planned.form]},
-          tiles_{sizes_.form.tiles(extent_).area()},
+          tiles_{sizes_.form.tiles(extent_)},
           work_{run.convolution_work(planned.shape)} {}
 
     void run(Scalar* grad_weight, bool add) const {
@@ -314,8 +320,8 @@ private:
                                              winograd_stride(rows, in_), in_};
                 const WinogradRows<Scalar> m{v.data + sizes_.form.all_products() * v.stride,
                                              winograd_stride(rows, out_), out_};
-                for (Index first = 0; first < tiles_; first += group) {
-                    const Index last = std::min(first + group, tiles_);
+                for (Index first = 0; first < tiles_.area(); first += group) {
+                    const Index last = std::min(first + group, tiles_.area());
                     winograd_transform_input(kernels_, map(input_, block), first, last, images, 0, v);
                     winograd_transform_grad_output(kernels_, map(grad_output_, block), first, last, images, 0, m);
                     for (int p = 0; p < sizes_.form.all_products(); ++p)
@@ -327,25 +333,34 @@ private:
     }
 
     void run_stationary(Scalar* u) const {
-        const Index group = winograd_group_blocks(run_.plan, tiles_);
+        const Index parts = winograd_map_parts(run_.plan, tiles_),
+                    group = winograd_group_blocks(run_.plan, tiles_.area());
+        // Several blocks, or a part of one.
+        for (Index first = 0; first < run_.blocks(); first += group)
+            for (Index part = 0; part < parts; ++part)
+                add_group(first, std::min(first + group, run_.blocks()), tiles_.height * part / parts * tiles_.width,
+                          tiles_.height * (part + 1) / parts * tiles_.width, u, first > 0 || part > 0);
+    }
+
+    void add_group(Index first, Index last, Index first_tile, Index last_tile, Scalar* u, bool add) const {
+        const auto row = [&](Index block, Index tile) { return winograd_row(run_, tiles_.area(), block, tile); };
+        const Index origin = row(first, first_tile), rows = row(last - 1, last_tile) - origin;
+        const WinogradRows<Scalar> v{run_.workspace.winograd(), winograd_stride(rows, in_), in_};
+        const WinogradRows<Scalar> m{v.data + sizes_.form.all_products() * v.stride, winograd_stride(rows, out_), out_};
+        const Index tiles = last_tile - first_tile, strips = std::min(divide_up(wanted_chunks, last - first), tiles);
+        run_.for_each_chunk((last - first) * strips, work_, [&](Index chunk, int) {
+            const Index block = first + chunk / strips, strip = chunk % strips;
+            const Index from = first_tile + tiles * strip / strips, to = first_tile + tiles * (strip + 1) / strips,
+                        at = row(block, from) - origin;
+            const int images = run_.block_images(block);
+            winograd_transform_input(kernels_, map(input_, block), from, to, images, at, v);
+            winograd_transform_grad_output(kernels_, map(grad_output_, block), from, to, images, at, m);
+        });
         constexpr int in_groups = 2;
-        for (Index first = 0; first < run_.blocks(); first += group) {
-            const Index last = std::min(first + group, run_.blocks()), origin = winograd_row(run_, tiles_, first, 0);
-            const Index rows = std::min(last * run_.plan.block(), run_.images()) * tiles_ - origin;
-            const WinogradRows<Scalar> v{run_.workspace.winograd(), winograd_stride(rows, in_), in_};
-            const WinogradRows<Scalar> m{v.data + sizes_.form.all_products() * v.stride, winograd_stride(rows, out_),
-                                         out_};
-            run_.for_each_chunk(last - first, work_, [&](Index chunk, int) {
-                const Index block = first + chunk, row = winograd_row(run_, tiles_, block, 0) - origin;
-                winograd_transform_input(kernels_, map(input_, block), 0, tiles_, run_.block_images(block), row, v);
-                winograd_transform_grad_output(kernels_, map(grad_output_, block), 0, tiles_, run_.block_images(block),
-                                               row, m);
-            });
-            run_.for_each_chunk(sizes_.form.all_products() * in_groups, work_, [&](Index chunk, int) {
-                const int p = static_cast<int>(chunk) / in_groups, g = static_cast<int>(chunk) % in_groups;
-                multiply(p, rows, v, m, in_ * g / in_groups, in_ * (g + 1) / in_groups, u, first > 0);
-            });
-        }
+        run_.for_each_chunk(sizes_.form.all_products() * in_groups, work_, [&](Index chunk, int) {
+            const int p = static_cast<int>(chunk) / in_groups, g = static_cast<int>(chunk) % in_groups;
+            multiply(p, rows, v, m, in_ * g / in_groups, in_ * (g + 1) / in_groups, u, add);
+        });
     }
 
     const Run<Scalar>& run_;
@@ -353,7 +368,8 @@ private:
     Extent extent_;
     WinogradSizes sizes_;
     const WinogradKernels<Scalar>& kernels_;
-    Index tiles_, work_;
+    Extent tiles_;
+    Index work_;
 };
 
 }  // namespace detail

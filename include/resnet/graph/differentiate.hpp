@@ -68,7 +68,7 @@ private:
         if (at(gradients_, tensor) < 0) {
             const Tensor& t = at(program_.tensors, tensor);
             at(gradients_, tensor) = static_cast<int>(program_.tensors.size());
-            program_.tensors.push_back({.channels = t.channels, .extent = t.extent, .gradient_of = tensor});
+            program_.tensors.push_back({.channels = t.channels, .extent = t.extent});
         }
         return at(gradients_, tensor);
     }

@@ -63,8 +63,7 @@ constexpr std::string_view name_of(StepKind kind) {
 struct Tensor {
     int channels = 0;
     Extent extent{};
-    int moments = -1;      // index of its batch statistics, if a batch norm reads it in training
-    int gradient_of = -1;  // the activation that this is the gradient of
+    int moments = -1;  // index of its batch statistics, if a batch norm reads it in training
 
     constexpr Index elements() const { return extent.area() * channels; }  // an image
 };

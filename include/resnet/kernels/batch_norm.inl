@@ -137,7 +137,7 @@ void pointwise_grad_sums(const PointwiseGradJob<Scalar>& job) noexcept {
     job.relu ? pointwise_grad_sums<Scalar, true>(job) : pointwise_grad_sums<Scalar, false>(job);
 }
 
-/// One term's gradient of one row: (+)= scale g + slope (x - mean) + offset. `grad_input` may be `g` itself.
+/// One term's gradient of one row: (+)= scale g + slope (x - mean) + offset. `grad_input` may be `grad_output`.
 template <class Scalar, bool Norm, bool Add>
 void pointwise_grad_term(const PointwiseGradJob<Scalar>& job, int t, const Scalar* g, Index row) {
     const Index channels = job.channels;

@@ -152,7 +152,7 @@ struct PoolJob {
     Window window{};
     Extent input_extent{}, output_extent{};
     Index width = 0;                  // b * C
-    int first_row = 0, last_row = 0;  // output rows (forward) or the whole map (backward)
+    int first_row = 0, last_row = 0;  // forward: output rows; backward goes over the whole map
     const Scalar* input = nullptr;
     Scalar* output = nullptr;
     // backward
