@@ -3,9 +3,10 @@
 
     check.py ok|fails CASE.cpp -- COMPILER FLAG...
 
-A case is a source with a mistake behind #ifdef RESNET_FAIL. `ok`: without the macro it compiles without a warning.
-`fails`: with it, it does not compile, and the output holds what comments of the case ask for:
+A case is a source with a mistake behind #ifdef RESNET_FAIL, or one that must not be compiled with some flag. `ok`: without
+the macro or flag it compiles without a warning. `fails`: with it, it does not, and the output holds what comments of the case ask for:
 
+    // flag: FLAG                    the mistake is this flag of the compiler's, not RESNET_FAIL
     // rule: TEXT                    anywhere (the name of the constraint or function that stands for the rule)
     the mistake;  // error here      the compiler's `error:` is on this line
     the mistake;  // named here      this line is somewhere in the output
@@ -15,6 +16,13 @@ import re
 import shutil
 import subprocess
 import sys
+
+
+def mistake(case):
+    """The argument that makes the case wrong."""
+    with open(case, encoding="utf-8") as source:
+        flag = re.search(r"^// flag: (\S+)$", source.read(), re.M)
+    return flag[1] if flag else "-DRESNET_FAIL"
 
 
 def demands(case):
@@ -44,7 +52,7 @@ def main():
 
     command = [compiler, *flags, "-fno-diagnostics-color", "-c", "-o", os.devnull, case]
     if expectation == "fails":
-        command.insert(-1, "-DRESNET_FAIL")
+        command.insert(-1, mistake(case))
     build = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
     output = build.stdout + build.stderr
     print(*command)

@@ -111,14 +111,14 @@ TEST_CASE("cutout: one square of the colour, cut off at the border, and nothing 
         int top = 6, bottom = -1, left = 5, right = -1, count = 0;
         for (int y = 0; y < 6; ++y)
             for (int x = 0; x < 5; ++x) {
-                const auto i = static_cast<std::size_t>((y * 5 + x) * 3);
-                if (pixels[i] == original[i]) continue;
-                REQUIRE(pixels[i] == 9);
+                const auto pixel = pixels.begin() + (y * 5 + x) * 3;
+                if (std::equal(pixel, pixel + 3, original.begin() + (y * 5 + x) * 3)) continue;
+                REQUIRE(std::count(pixel, pixel + 3, 9) == 3);
                 top = std::min(top, y), bottom = std::max(bottom, y), left = std::min(left, x),
                 right = std::max(right, x), ++count;
             }
         REQUIRE(count == (bottom - top + 1) * (right - left + 1));
-        REQUIRE(bottom - top + 1 <= 3);
+        REQUIRE((bottom - top + 1 <= 3 && right - left + 1 <= 3));
         REQUIRE(count >= 4);
     }
     CHECK(changed(cutout({.size = 0}), sample(0)) == numbered());
@@ -137,6 +137,26 @@ TEST_CASE("random_resized_crop: the whole image is itself, and a part has only c
         }
     }
     CHECK(views.size() > 30);
+}
+
+TEST_CASE(
+    "random_resized_crop: a part has the share of the area and the shape that are asked for, in all their range") {
+    const ResizedCropOptions options{.smallest = 0.2, .largest = 0.5, .flattest = 0.8, .tallest = 1.5};
+    double least_share = 1, most_share = 0, least_ratio = 2, most_ratio = 0;
+    for (Index position = 0; position < 1000; ++position) {
+        const detail::Cut cut = detail::random_cut({1000, 1000}, options, sample(position));
+        REQUIRE((cut.top >= 0 && cut.top + cut.extent.height <= 1000));
+        REQUIRE((cut.left >= 0 && cut.left + cut.extent.width <= 1000));
+        const double share = static_cast<double>(cut.extent.area()) / 1e6,
+                     ratio = static_cast<double>(cut.extent.width) / cut.extent.height;
+        least_share = std::min(least_share, share), most_share = std::max(most_share, share);
+        least_ratio = std::min(least_ratio, ratio), most_ratio = std::max(most_ratio, ratio);
+    }
+    constexpr double rounding = 0.005;  // of sides of hundreds of pixels
+    CHECK((least_share > options.smallest - rounding && least_share < 0.21));
+    CHECK((most_share < options.largest + rounding && most_share > 0.49));
+    CHECK((least_ratio > options.flattest - rounding && least_ratio < 0.82));
+    CHECK((most_ratio < options.tallest + rounding && most_ratio > 1.47));
 }
 
 TEST_CASE("random_resized_crop: where ten tries find no part of the wanted shape, the middle of the image is cut") {

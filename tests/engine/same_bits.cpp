@@ -171,7 +171,7 @@ TEST_CASE("same bits: by Winograd on maps of one tile, with weights that keep st
     check_threads<tests::OneTile>(options);
 }
 
-TEST_CASE_TEMPLATE("same bits: one image, or one block of images, that 1, 2, 3 and 4 threads share", Net, ResNet18<10>,
+TEST_CASE_TEMPLATE("same bits: one image, or one block of images, with 1, 2, 3 and 4 threads", Net, ResNet18<10>,
                    CifarResNet18<10>, tests::OneTile) {
     const Model<Net> model{Seed{3}};
     for (const Index batch : {1, 3}) {

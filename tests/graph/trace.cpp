@@ -19,6 +19,23 @@ struct With {
     RESNET_MEMBERS(conv, fc)
 };
 
+struct Half {
+    static constexpr std::string_view name = "half";
+    static constexpr std::array<ParameterSpec, 0> parameter_specs() { return {}; }
+    static constexpr Extent output(Extent input) { return {input.height / 2, input.width / 2}; }
+    static constexpr Index macs(Extent input) { return input.area(); }
+    template <class Scalar>
+    static void forward(const CustomForward<Scalar>&) noexcept {}
+    template <class Scalar>
+    static void backward(const CustomBackward<Scalar>&) noexcept {}
+    constexpr Value<3> operator()(Value<3> x) const { return custom_operation<3>(*this, x); }
+};
+struct Halving {
+    Half half;
+    constexpr auto operator()(Value<3> x) const { return adaptive_avg_pool2d(half(x)); }
+    RESNET_MEMBERS(half)
+};
+
 /// The message of the Error that tracing throws; empty if it throws none.
 template <class Net>
 std::string error_of(Extent image) {
@@ -70,6 +87,11 @@ TEST_CASE("trace: flatten to another number of features than the map has is an e
     CHECK(error_of<With<body>>({7, 5}) ==
           "flatten: expected 16 features, found 24 (channels x height x width of the map; it depends on the image's "
           "extent)");
+}
+
+TEST_CASE("trace: a custom operation whose output has no positions is an error") {
+    CHECK(error_of<Halving>({4, 2}).empty());
+    CHECK(error_of<Halving>({4, 1}) == "custom_operation: expected an output of at least 1x1, found 2x0");
 }
 
 TEST_CASE("trace: a layer that is no member, or a temporary, is an error") {

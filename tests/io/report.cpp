@@ -1,5 +1,11 @@
 #include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/resource.h>  // setrlimit
+#include <sys/wait.h>      // waitpid
+#include <unistd.h>        // fork
 
+#include <filesystem>
+#include <iterator>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -136,11 +142,23 @@ TEST_CASE("report: parts that do not fit together are errors") {
     CHECK(defect({}, "'</script>'") == "report: expected the text of Chart.js, found one that ends its script element");
 }
 
-TEST_CASE("report: the file is replaced as a whole") {
+TEST_CASE("report: the file is replaced as a whole, or stays as it was") {
     const TemporaryFolder folder;
     const auto path = folder.path() / "report.html";
     write_report(path, small(), chart_js);
     const auto before = file_content(path);
-    CHECK_THROWS_AS(write_report(path, small(), ""), Error);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {  // as on a full disk: a file of this process ends where the text has only begun
+        ::signal(SIGXFSZ, SIG_IGN);
+        const rlimit limit{100, 100};
+        ::setrlimit(RLIMIT_FSIZE, &limit);
+        const auto message = message_of<FileError>([&] { write_report(path, small(), chart_js); });
+        ::_exit(message == path.string() + ": expected to write it, found File too large" ? 0 : 1);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    CHECK(status == 0);
     CHECK(file_content(path) == before);
+    CHECK(std::distance(std::filesystem::directory_iterator{folder.path()}, {}) == 1);  // and nothing lies beside it
 }
