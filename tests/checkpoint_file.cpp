@@ -116,7 +116,7 @@ TEST_CASE("checkpoint: every setting of each optimizer comes back to the bit, fr
         CHECK(detail::settings_text(settings) != detail::settings_text(others));
     };
     check(Adam{1 / 3.0f, 0.1f, 0.2f, 1e-30f, 7e20f}, Adam{});
-    check(AdamW{1 / 7.0f, 0.3f, 0.4f, 1e-45f, 3.4e38f}, AdamW{});
+    check(AdamW{1 / 7.0f, 0.3f, 0.4f, 1.2e-38f, 3.4e38f}, AdamW{});
     check(SGD{0.0f, 1 / 9.0f, 1e-7f, true}, SGD{});
     check(SGD{}, SGD{1, 2, 3, true});
 }

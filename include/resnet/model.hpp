@@ -11,6 +11,7 @@
 #include <resnet/engine/input.hpp>
 #include <resnet/engine/weights.hpp>
 #include <resnet/graph/cost.hpp>
+#include <resnet/layers.hpp>  // what a network of one's own is written with
 
 namespace resnet::inline v0 {
 

@@ -1,7 +1,6 @@
 // The embedding is what the last linear layer reads; this network's output is pooled.
 // rule: output_is_a_linear_layer
 #include <resnet/classifier.hpp>
-#include <resnet/layers.hpp>
 
 using namespace resnet;
 
