@@ -87,9 +87,9 @@ elif name == "resume":
             time.sleep(0.01)
         first.send_signal(signal.SIGINT)
         begun = re.findall(r"^saved after (\d+) batches of epoch (\d)$", first.communicate(timeout=120)[0], re.M)
-        assert first.returncode == 130 and begun[0] == ("391", "1") and begun[-1][1] == "2", begun
-        rest = run(program, path, folder)
-        assert rest == "saved after 391 batches of epoch 2\nsaved after 391 batches of epoch 3\n", rest
+        assert first.returncode == 130 and begun[0] == ("391", "1") and begun[-1][1] in ("1", "2"), begun
+        rest = run(program, path, folder).splitlines()
+        assert rest[-2:] == ["saved after 391 batches of epoch 2", "saved after 391 batches of epoch 3"], rest
 elif name == "image_folder":
     with tempfile.TemporaryDirectory() as out:
         photos = os.path.join(out, "photos")
