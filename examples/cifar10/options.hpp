@@ -166,8 +166,8 @@ inline std::vector<std::pair<std::string, std::string>> settled(const Options& o
     return list;
 }
 
-/// The options that decide what a run computes, as texts. 0 or empty where one is left open; of resolved options that is
-/// the limit alone.
+/// The options that decide what a run computes, as texts. 0 or empty where one is left open; of resolved options that
+/// is the limit alone.
 inline std::vector<std::pair<std::string, std::string>> decisive(const Options& options) {
     return {{"model", options.model},
             {"recipe", options.recipe},

@@ -89,8 +89,8 @@ inline float learning_rate(const Recipe& recipe, float peak, resnet::Index steps
 /// Every so many steps lookahead moves its average towards the weights, and goes on from there.
 inline constexpr resnet::Index lookahead_every = 5;
 
-/// How much of the average lookahead keeps after a step of `steps`: little at first, much at last, as the code of Jordan
-/// 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", has it (which counts the step itself, too).
+/// How much of the average lookahead keeps after a step of `steps`: little at first, much at last, as the code of
+/// Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", has it (which counts the step itself, too).
 inline float lookahead_decay(resnet::Index steps, resnet::Index step) {
     const double past = static_cast<double>(step) / static_cast<double>(steps);
     return static_cast<float>(std::pow(0.95, lookahead_every) * std::pow(past, 3));

@@ -134,8 +134,8 @@ struct WinogradSizes {
 /// Blocks that are transformed together while the weights keep still: about 256 rows, which hide the reading of a
 /// product's weights.
 inline Index winograd_group_blocks(const Plan& plan, Index tiles) { return divide_up(256, tiles * plan.block()); }
-/// A block of more rows than some 1024 is transformed in parts of its map, rows of tiles: as a whole it would fill memory
-/// (256 channels on 256x256, four images: 1.2 GB).
+/// A block of more rows than some 1024 is transformed in parts of its map, rows of tiles: as a whole it would fill
+/// memory (256 channels on 256x256, four images: 1.2 GB).
 inline Index winograd_map_parts(const Plan& plan, Extent tiles) {
     return std::clamp<Index>(divide_up(tiles.area() * plan.block(), 1024), 1, tiles.height);
 }
@@ -173,7 +173,7 @@ inline Index partial_sums_needed(const Plan& plan, Index images) {
         const Tensor& tensor = plan.tensor(step.output);
         const Index rows = tensor.extent.area() * images;
         Index chunks = row_chunks(rows, tensor.channels).count();
-        // Blocks, or a few blocks in at most `wanted_chunks` bands altogether; of Winograd's in more where maps are large.
+        // Blocks, or a few blocks in at most `wanted_chunks` bands altogether; Winograd's have more on large maps.
         const Index blocks = divide_up(images, plan.block());
         if (step.kind == StepKind::convolution) chunks = std::max(chunks, blocks + wanted_chunks);
         if (step.kind == StepKind::convolution && plan[i].kernel == ConvolutionKernel::winograd) {

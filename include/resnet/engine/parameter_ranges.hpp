@@ -9,8 +9,8 @@
 
 namespace resnet::inline v0 {
 
-/// The layers that the network's output depends on. Others get no gradient and no update, as in PyTorch: not even weight
-/// decay.
+/// The layers that the network's output depends on. Others get no gradient and no update, as in PyTorch: not even
+/// weight decay.
 inline std::vector<char> used_layers(const Graph& graph) {
     std::vector<char> layers(graph.layers.size(), 0), nodes(graph.nodes.size(), 0);
     at(nodes, graph.output) = 1;

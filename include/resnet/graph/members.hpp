@@ -1,5 +1,5 @@
-// The members of a network that hold layers: RESNET_MEMBERS lists them, layers_of() finds every layer and parameter below
-// them, with PyTorch's names.
+// The members of a network that hold layers: RESNET_MEMBERS lists them, layers_of() finds every layer and parameter
+// below them, with PyTorch's names.
 #pragma once
 
 #include <array>
