@@ -2,9 +2,13 @@
 
 #include <cmath>
 #include <cstring>
+#include <fstream>
+#include <limits>
+#include <span>
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
 #include <resnet/io/weights.hpp>
 #include <resnet/layers.hpp>
 
@@ -173,6 +177,44 @@ TEST_CASE("weights: half precision is taken") {
     load(model, folder.path() / "half");
     CHECK(model.parameter("fc.bias") == std::vector{1.0f, -2.0f, 0.5f, 0.0f, 0x1p-24f});
     CHECK(model.parameter("conv1.bias") == std::vector{1.0f, -2.0f, 0.5f, 0.0f});
+}
+
+TEST_CASE("weights: tensors may lie at any byte of a foreign file") {
+    const TemporaryFolder folder;
+    const auto ours = folder.path() / "ours", foreign = folder.path() / "foreign";
+    const Net model{Seed{1}};
+    save(model, ours);
+    nlohmann::json header{{"odd", {{"dtype", "F16"}, {"shape", {1}}, {"data_offsets", {0, 2}}}}};
+    std::string data(2, '\0');
+    const TensorFile file{ours};
+    for (const TensorRecord& tensor : file.tensors()) {
+        const std::size_t begin = data.size();
+        data.append(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
+        header[tensor.name] = {
+            {"dtype", name(tensor.type)}, {"shape", tensor.shape}, {"data_offsets", {begin, data.size()}}};
+    }
+    const std::string text = header.dump();
+    std::string length(8, '\0');
+    for (std::size_t i = 0; i < 8; ++i) length[i] = static_cast<char>(text.size() >> 8 * i & 0xFF);
+    std::ofstream{foreign, std::ios::binary} << length << text << data;
+    Net loaded{Seed{2}};
+    load(loaded, foreign, {.skip = {"odd"}});
+    CHECK(loaded == model);
+}
+
+TEST_CASE_TEMPLATE("weights: a number that is not finite is found wherever it stands", Scalar, float, double) {
+    using Limits = std::numeric_limits<Scalar>;
+    std::vector<Scalar> values{0, Scalar{-0.0}, Limits::max(), Limits::lowest(), Limits::min(), -Limits::denorm_min()};
+    values.resize(37, Scalar{1});
+    CHECK(detail::all_finite(std::span<const Scalar>{values}));
+    CHECK(detail::all_finite(std::span<const Scalar>{}));
+    for (const Scalar wrong :
+         {Limits::infinity(), -Limits::infinity(), Limits::quiet_NaN(), -Limits::quiet_NaN(), Limits::signaling_NaN()})
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            auto changed = values;
+            changed[i] = wrong;
+            CHECK_FALSE(detail::all_finite(std::span<const Scalar>{changed}));
+        }
 }
 
 TEST_CASE("weights: fine-tuning loads all but what a pattern names, for another number of classes") {

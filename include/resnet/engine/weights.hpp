@@ -103,6 +103,16 @@ requires(std::is_const_v<Ours> != std::is_const_v<Theirs>) void reorder(const Pa
     }
 }
 
+/// All of it, on all threads.
+template <class Ours, class Theirs>
+void reorder(const ParameterSpec& spec, Ours* ours, Theirs* theirs) {
+    const Index length = spec.size() / spec.out, strips = divide_up(spec.out, reorder_strip);
+    for_each_chunk(strips, workers_for(spec.size(), worker_count()), [&](Index strip, int) {
+        const Index first = strip * reorder_strip;
+        reorder(spec, ours, theirs + first * length, first, std::min<Index>(reorder_strip, spec.out - first));
+    });
+}
+
 }  // namespace detail
 
 /// Parameters, running statistics and counters of one network.
@@ -167,7 +177,7 @@ public:
             case StateEntry::Kind::parameter: {
                 const Parameter& p = at(graph_.parameters, entry.index);
                 const Scalar* from = (buffer != nullptr ? buffer : parameters_.data()) + p.offset;
-                detail::reorder(p.spec, from, values.data(), 0, p.spec.out);
+                detail::reorder(p.spec, from, values.data());
                 break;
             }
             case StateEntry::Kind::num_batches_tracked:
@@ -188,7 +198,7 @@ public:
             case StateEntry::Kind::parameter: {
                 const Parameter& p = at(graph_.parameters, entry.index);
                 Scalar* to = (buffer != nullptr ? buffer : parameters_.data()) + p.offset;
-                detail::reorder(p.spec, to, values.data(), 0, p.spec.out);
+                detail::reorder(p.spec, to, values.data());
                 break;
             }
             case StateEntry::Kind::num_batches_tracked:

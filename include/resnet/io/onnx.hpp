@@ -254,7 +254,7 @@ private:
         std::vector<Scalar> shift(static_cast<std::size_t>(spec.out));
         const std::vector<Scalar> ours = folded_convolution(weights_, layer, norm, 1, shift.data());
         std::vector<Scalar> theirs(ours.size());
-        reorder(spec, ours.data(), theirs.data(), 0, spec.out);
+        reorder(spec, ours.data(), theirs.data());
         tensor(tensors.weight, spec.shape(), theirs);
         if (!tensors.bias.empty()) tensor(tensors.bias, {spec.out}, shift);
         return convolutions_.emplace_back(std::move(tensors));
