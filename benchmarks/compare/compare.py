@@ -202,6 +202,7 @@ def measure(contestants, options, record):
                     raise
                 print(f"  {contestant.name}, {contestant.setting}: failed in round {turn + 1}: {error}", file=sys.stderr)
                 contestant.failed, seconds[k] = True, math.inf
+                contestant.end()  # one that hangs would run beside the others
             record(contestant, turn, seconds[k])
         rounds.append(seconds)
     return rounds

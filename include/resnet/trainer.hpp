@@ -46,7 +46,7 @@ public:
     double forward(const ImageView& images, const Targets& targets) {
         return engine_->forward(images, targets, model_->normalization(), observe_nothing);
     }
-    /// The gradients of the last forward; with `accumulate` they add to what is there.
+    /// The gradients of the last forward; with `accumulate`, added to those since the last apply.
     void backward(bool accumulate = false) { engine_->backward(accumulate, observe_nothing); }
     /// Clips, updates the weights, commits the running statistics; returns the gradient norm. The gradients are taken
     /// `scale` times: 1.0 / 4 for the mean of four batches that were accumulated. Error without a backward before, and

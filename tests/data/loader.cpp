@@ -231,13 +231,13 @@ TEST_CASE("loader: leaving the loop ends the thread long before its batch is thr
     const Loader loader{data, {.batch = 100, .transforms = {[&](MutableImage, const Sample& sample) {
                                                  ++prepared;
                                                  if (sample.position >= 100)
-                                                     std::this_thread::sleep_for(std::chrono::milliseconds{5});
+                                                     std::this_thread::sleep_for(std::chrono::milliseconds{50});
                                              }}}};
     for (const Batch& batch : loader.epoch(0)) {
         CHECK(batch.size() == 100);
         break;
     }
-    CHECK(prepared < 150);  // the second batch takes half a second
+    CHECK(prepared < 150);  // the second batch takes five seconds
     prepared = 0;
     CHECK_THROWS_AS(
         [&] {

@@ -2,9 +2,13 @@
 
 #include <cmath>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include <resnet/data/loader.hpp>
+#include <resnet/predictions.hpp>
+
+#include "../support/engine.hpp"
 
 using namespace resnet;
 
@@ -20,6 +24,13 @@ Dataset tens(int count) {
     }
     return {{4, 4}, pixels, labels, std::vector<std::string>(static_cast<std::size_t>(count), "a class")};
 }
+
+struct Mean {
+    static constexpr Extent image{4, 4};
+    Linear<3, 10> fc;
+    constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(x)); }
+    RESNET_MEMBERS(fc)
+};
 
 }  // namespace
 
@@ -106,6 +117,29 @@ TEST_CASE("mix: a batch has labels or mixed targets, never labels that are half 
         CHECK(batch.targets.labels.data() == batch.labels.data());
         CHECK(batch.targets.labels.size() == batch.labels.size());
         CHECK((batch.targets.second_labels.empty() && batch.targets.weights.empty()));
+    }
+}
+
+TEST_CASE("mix: a step takes the targets of a mixed batch, and says so where it is given labels") {
+    const Dataset data = tens(8);
+    Model<Mean> model{Seed{1}};
+    Trainer trainer{model, SGD{}};
+    const Loader loader{data, {.batch = 5, .mix = {.mixup = 1}}};
+    for (const Batch& batch : loader.epoch(0)) {  // the second has three images
+        const std::string expected =
+            "targets: expected " + std::to_string(batch.size()) +
+            " labels, one an image, found 0 (a batch that a Loader mixed has targets, and no labels)";
+        CHECK_THROWS_WITH_AS(trainer.step(batch.images, batch.labels), expected.c_str(), Error);
+        const auto& [labels, second_labels, weights] = batch.targets;
+        const auto step = trainer.step(batch.images, batch.targets);
+        double loss = 0;
+        for (std::size_t n = 0; n < labels.size(); ++n) {
+            const auto probabilities = softmax(step.logits.subspan(10 * n, 10));
+            const auto loss_of = [&](int label) { return -std::log(probabilities[static_cast<std::size_t>(label)]); };
+            const double weight = weights[n];
+            loss += weight * loss_of(labels[n]) + (1 - weight) * loss_of(second_labels[n]);
+        }
+        CHECK(step.loss == doctest::Approx(loss / static_cast<double>(labels.size())).epsilon(1e-4));
     }
 }
 

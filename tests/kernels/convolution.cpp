@@ -273,6 +273,7 @@ TEST_CASE("convolution: Winograd's kernels stay within a computed bar of the sev
                           Case{tests::convolution_shape(144, 128, 3, 1, 1, {5, 5}), 21, 4},
                           Case{tests::convolution_shape(160, 144, 3, 1, 1, {7, 6}), 5, 4},  // weights that keep still
                           Case{tests::convolution_shape(144, 160, 3, 1, 1, {4, 4}), 33, 2},
+                          Case{tests::convolution_shape(144, 160, 3, 1, 1, {5, 7}), 69, 16},     // two groups of blocks
                           Case{tests::convolution_shape(32, 48, 3, 1, 1, {137, 8}), 16, 16}}) {  // a block in two parts
         const SevenLoops loops{c.shape, c.images};
         for (PlanOptions plan : on_each_isa({})) {

@@ -136,12 +136,12 @@ struct WinogradSizes {
 inline Index winograd_group_blocks(const Plan& plan, Index tiles) { return divide_up(256, tiles * plan.block()); }
 /// A block of more rows than some 1024 is transformed in parts of its map, rows of tiles: as a whole it would fill
 /// memory (256 channels on 256x256, four images: 1.2 GB).
-inline Index winograd_map_parts(const Plan& plan, Extent tiles) {
-    return std::clamp<Index>(divide_up(tiles.area() * plan.block(), 1024), 1, tiles.height);
+inline Index winograd_map_parts(const Plan& plan, Extent tiles, Index images) {
+    return std::clamp<Index>(divide_up(tiles.area() * std::min<Index>(images, plan.block()), 1024), 1, tiles.height);
 }
 /// Bands of rows of tiles: a few for each worker, and as many in each part.
-inline Index winograd_bands(const Plan& plan, Extent tiles, Index blocks) {
-    const Index parts = winograd_map_parts(plan, tiles);
+inline Index winograd_bands(const Plan& plan, Extent tiles, Index images) {
+    const Index parts = winograd_map_parts(plan, tiles, images), blocks = divide_up(images, plan.block());
     return parts * std::clamp<Index>(divide_up(divide_up(wanted_chunks, blocks), parts), 1, tiles.height / parts);
 }
 /// Parts of the batch with sums of their own for the gradient of small weights.
@@ -157,7 +157,7 @@ inline Index winograd_needed(const Plan& plan, Index images) {
         const WinogradSizes sizes{at(plan.program().steps, i).kind, plan[i], images <= plan.block()};
         if (!sizes.keeps_weights_still) continue;
         const Extent tiles = sizes.form.tiles(plan[i].shape.output);
-        const Index part = divide_up(tiles.height, winograd_map_parts(plan, tiles)) * tiles.width;
+        const Index part = divide_up(tiles.height, winograd_map_parts(plan, tiles, images)) * tiles.width;
         const Index rows = std::min(images, winograd_group_blocks(plan, tiles.area()) * plan.block()) * part;
         needed = std::max(needed, sizes.transformed(rows));
     }
@@ -178,7 +178,7 @@ inline Index partial_sums_needed(const Plan& plan, Index images) {
         if (step.kind == StepKind::convolution) chunks = std::max(chunks, blocks + wanted_chunks);
         if (step.kind == StepKind::convolution && plan[i].kernel == ConvolutionKernel::winograd) {
             const Extent tiles = winograd_forms[plan[i].form].tiles(plan[i].shape.output);
-            chunks = std::max(chunks, blocks * winograd_bands(plan, tiles, blocks));
+            chunks = std::max(chunks, blocks * winograd_bands(plan, tiles, images));
         }
         needed = std::max(needed, chunks * 3 * tensor.channels);
     }

@@ -24,8 +24,8 @@ inline std::vector<char> used_layers(const Graph& graph) {
     return layers;
 }
 
-/// The ranges of all parameters that are used and not frozen. A convolution's taps that touch no data, and a bias that
-/// only batch norms see, are not live. `live_before` (by element / 16) remembers what was live in earlier plans: an
+/// The ranges of all parameters that are not frozen and used, by this plan or an earlier one that gave them a gradient.
+/// A convolution's taps that touch no data, and a bias that only batch norms see, are not live. `live_before` (by element / 16) remembers what was live in earlier plans: an
 /// optimizer's moments are no longer zero there.
 inline std::vector<ParameterRange> parameter_ranges(const Plan& plan, const std::vector<char>& frozen,
                                                     std::vector<char>& live_before) {
@@ -67,8 +67,10 @@ inline std::vector<ParameterRange> parameter_ranges(const Plan& plan, const std:
     constexpr Index longest = Index{1} << 15;  // a chunk of an update: 128 KiB of floats an array
     for (int p = 0; p < static_cast<int>(graph.parameters.size()); ++p) {
         const Parameter& parameter = at(graph.parameters, p);
-        if (at(frozen, p) != 0 || at(used, parameter.layer) == 0) continue;
         const Index end = parameter.offset + round_up(parameter.spec.size(), 16);
+        const auto line = [&](Index offset) { return live_before.begin() + offset / 16; };
+        const bool was_live = std::find(line(parameter.offset), line(end), 1) != line(end);
+        if (at(frozen, p) != 0 || (at(used, parameter.layer) == 0 && !was_live)) continue;
         for (Index offset = parameter.offset; offset < end;) {
             const char live = live_before[static_cast<std::size_t>(offset / 16)];
             Index count = 16;

@@ -120,7 +120,7 @@ public:
           extent_{run.plan.tensor(to).extent},
           epilogue_{epilogue},
           weight_{run.packs.at(planned.pack)},
-          bands_{winograd_bands(run.plan, tiles_, run.blocks())},
+          bands_{winograd_bands(run.plan, tiles_, run.images())},
           work_{run.convolution_work(planned.shape)} {}
 
     void run() const {
@@ -205,7 +205,7 @@ private:
     }
 
     void run_stationary() const {
-        const Index parts = winograd_map_parts(run_.plan, tiles_), bands_a_part = bands_ / parts,
+        const Index parts = winograd_map_parts(run_.plan, tiles_, run_.images()), bands_a_part = bands_ / parts,
                     group = winograd_group_blocks(run_.plan, tiles_.area());
         // Several blocks, or a part of one.
         for (Index first = 0; first < run_.blocks(); first += group)
@@ -333,7 +333,7 @@ private:
     }
 
     void run_stationary(Scalar* u) const {
-        const Index parts = winograd_map_parts(run_.plan, tiles_),
+        const Index parts = winograd_map_parts(run_.plan, tiles_, run_.images()),
                     group = winograd_group_blocks(run_.plan, tiles_.area());
         // Several blocks, or a part of one.
         for (Index first = 0; first < run_.blocks(); first += group)

@@ -135,7 +135,7 @@ public:
                 {&entry, tensors[i], is_counter ? file.read<std::int64_t>(tensors[i]->name).front() : 0});
             longest = std::max(longest, static_cast<std::size_t>(entry.elements()));
         }
-        values_.resize(longest);
+        values_ = allocate(longest * sizeof(Scalar));
     }
 
     /// Does not throw. The weights have the state that the constructor was given.
@@ -152,7 +152,7 @@ public:
             weights.write(entry, {values, count}, buffer);
             return;
         }
-        const auto elements = std::span{values_}.first(count);
+        const std::span elements{reinterpret_cast<Scalar*>(values_.get()), count};
         convert(tensor.type, tensor.bytes, elements);
         weights.write(entry, elements, buffer);
     }
@@ -172,7 +172,8 @@ private:
     };
 
     std::vector<Assignment> assignments_;
-    std::vector<Scalar> values_;  // of one tensor; as long as the longest
+    Memory
+        values_;  // of one tensor that is of another type or not aligned; as long as the longest, written when needed
 };
 
 inline std::string numbers_text(const std::array<float, 3>& numbers) {
