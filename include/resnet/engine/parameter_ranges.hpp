@@ -68,9 +68,10 @@ inline std::vector<ParameterRange> parameter_ranges(const Plan& plan, const std:
     for (int p = 0; p < static_cast<int>(graph.parameters.size()); ++p) {
         const Parameter& parameter = at(graph.parameters, p);
         const Index end = parameter.offset + round_up(parameter.spec.size(), 16);
-        const auto line = [&](Index offset) { return live_before.begin() + offset / 16; };
-        const bool was_live = std::find(line(parameter.offset), line(end), 1) != line(end);
-        if (at(frozen, p) != 0 || (at(used, parameter.layer) == 0 && !was_live)) continue;
+        bool takes_part = at(used, parameter.layer) != 0;
+        for (Index offset = parameter.offset; offset < end && !takes_part; offset += 16)
+            takes_part = live_before[static_cast<std::size_t>(offset / 16)] != 0;
+        if (at(frozen, p) != 0 || !takes_part) continue;
         for (Index offset = parameter.offset; offset < end;) {
             const char live = live_before[static_cast<std::size_t>(offset / 16)];
             Index count = 16;
