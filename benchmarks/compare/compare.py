@@ -1,8 +1,8 @@
 """Times this library beside PyTorch, ONNX Runtime and OpenVINO, and compares their logits first. `run` builds and calls it.
 
 Each contestant is a process of its own, one for each setting, and is stopped while others run. In a round all of them run
-once, in an order that is drawn anew for each round, the same one whenever it is run. What counts is the ratio, within a round, of the fastest rival's time to ours, each at
-its fastest setting.
+once, in an order that is drawn anew for each round, the same one whenever it is run. What counts is the ratio, within a round, of
+the fastest rival's time to ours, each at its fastest setting.
 
     infer    a batch of images to its logits in memory
     train    forward, backward and a step of Adam

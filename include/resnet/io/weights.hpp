@@ -172,8 +172,7 @@ private:
     };
 
     std::vector<Assignment> assignments_;
-    Memory
-        values_;  // of one tensor that is of another type or not aligned; as long as the longest, written when needed
+    Memory values_;  // of one tensor that can't be used where it lies; as long as the longest
 };
 
 inline std::string numbers_text(const std::array<float, 3>& numbers) {
