@@ -114,8 +114,8 @@ public:
     void last(const resnet::Trainer<Net>& trainer, const resnet::MovingAverage<Net>* average,
               const Reached& reached) const {
         if (last_.empty()) return;
-        resnet::Metadata notes = kept(options_);
-        notes["data"] = data_;
+        resnet::Metadata notes = origin();
+        notes["option epochs"] = std::to_string(options_.epochs);
         notes["loss sum"] = exact(reached.loss.sum);
         notes["loss images"] = std::to_string(reached.loss.images);
         notes["seconds"] = exact(reached.seconds);
@@ -132,10 +132,17 @@ public:
     /// Before `last`: a run that ends between the two tests this epoch again, and finds it as good again.
     template <class Net>
     void best(const resnet::Model<Net>& model) const {
-        if (!best_.empty()) resnet::save(model, best_);
+        if (!best_.empty()) resnet::save(model, best_, origin());
     }
 
 private:
+    /// What either file says of the run that made it.
+    resnet::Metadata origin() const {
+        resnet::Metadata notes = kept(options_);
+        notes["data"] = data_;
+        return notes;
+    }
+
     /// What a run's data must have in common with that of its checkpoint.
     static std::string identity(const Data& data) {
         resnet::Crc32c sum;

@@ -88,7 +88,7 @@ inline void add_options(CLI::App& app, Options& options) {
            "of each step, or its peak where the recipe has a schedule; without it the recipe's, or 0.001 (sgd: 0.05) "
            "where --optimizer is not the recipe's")
         ->check(check_positive);
-    app.add_option("--seed", options.seed, "of the first weights and of the shuffling")
+    app.add_option("--seed", options.seed, "of the first weights, the shuffling and the augmentation")
         ->check(check_unsigned)
         ->capture_default_str();
     app.add_option("--threads", options.threads, "threads that compute; without it one for each core")
@@ -178,9 +178,9 @@ inline std::vector<std::pair<std::string, std::string>> decisive(const Options& 
             {"limit", std::to_string(options.limit)}};
 }
 
-/// What a checkpoint keeps of the resolved options.
+/// What files with weights keep of the resolved options.
 inline std::map<std::string, std::string> kept(const Options& options) {
-    std::map<std::string, std::string> notes{{"option epochs", std::to_string(options.epochs)}};
+    std::map<std::string, std::string> notes;
     for (const auto& [name, value] : decisive(options)) notes["option " + name] = value;
     return notes;
 }

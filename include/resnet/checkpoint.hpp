@@ -83,7 +83,7 @@ RunPosition read_position(const std::filesystem::path& path);
 
 namespace detail {
 
-inline constexpr std::string_view checkpoint_version = "2", note_prefix = "note.";
+inline constexpr std::string_view checkpoint_version = "2";
 inline constexpr auto live_name = "optimizer/live", steps_name = "optimizer/steps";
 inline constexpr std::string_view average_prefix = "average/";
 
@@ -199,7 +199,7 @@ inline Metadata position_text(const RunPosition& position) {
     Metadata metadata{{"position.seed", number_text(position.seed.value)},
                       {"position.epoch", number_text(position.epoch)},
                       {"position.batch", number_text(position.batch)}};
-    for (const auto& [key, value] : position.notes) metadata[text(note_prefix, key)] = value;
+    metadata.merge(notes_text(position.notes));
     return metadata;
 }
 

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <set>
@@ -104,8 +105,9 @@ TEST_CASE("flips: random_flip turns half of the images, alternating_flip each im
     CHECK(std::abs(first - 200) < 50);
 }
 
-TEST_CASE("cutout: one square of the colour, cut off at the border, and nothing else") {
-    for (Index position = 0; position < 100; ++position) {
+TEST_CASE("cutout: one square of the colour around any pixel, cut off at the border, and nothing else") {
+    std::set<std::array<int, 4>> squares;
+    for (Index position = 0; position < 400; ++position) {
         const auto pixels = changed(cutout({.size = 3, .colour = {9, 9, 9}}), sample(position));
         const auto original = numbered();
         int top = 6, bottom = -1, left = 5, right = -1, count = 0;
@@ -120,7 +122,9 @@ TEST_CASE("cutout: one square of the colour, cut off at the border, and nothing 
         REQUIRE(count == (bottom - top + 1) * (right - left + 1));
         REQUIRE((bottom - top + 1 <= 3 && right - left + 1 <= 3));
         REQUIRE(count >= 4);
+        squares.insert({top, bottom, left, right});
     }
+    CHECK(squares.size() == 30);  // pixels
     CHECK(changed(cutout({.size = 0}), sample(0)) == numbered());
 }
 

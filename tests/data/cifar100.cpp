@@ -41,6 +41,22 @@ TEST_CASE("cifar100: a record has a superclass, a class and three planes") {
     CHECK(coarse.class_name(19) == "vehicles_2");
 }
 
+TEST_CASE("cifar100: train.bin has 50,000 of the same records") {
+    const TemporaryFolder folder;
+    const auto file = folder.path() / "train.bin";
+    write_zeros(file, 5 * file_bytes);
+    patch(file, std::streamoff{49'999} * 3074 + 1, 89);
+    const Dataset data = load_cifar100(folder.path(), Split::train);
+    REQUIRE(data.size() == 50'000);
+    CHECK(data.labels()[49'998] == 0);
+    CHECK(data.labels()[49'999] == 89);
+    write_zeros(file, file_bytes);  // a test.bin by another name
+    CHECK(
+        message_of<FormatError>([&] { load_cifar100(folder.path(), Split::train); }) ==
+        file.string() +
+            ", byte 30740000: expected 50000 records of 3074 bytes (CIFAR-100's train.bin), found the end of the file");
+}
+
 TEST_CASE("cifar100: a wrong length and a label above the classes are refused, with the file and the offset") {
     const TemporaryFolder folder;
     const auto file = folder.path() / "test.bin";

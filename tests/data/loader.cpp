@@ -177,6 +177,42 @@ TEST_CASE("loader: random numbers of a sample differ by seed, epoch, position, t
     }
 }
 
+TEST_CASE("loader: what a transform draws follows from seed, epoch and position, or from seed and image alone") {
+    const Dataset data = numbered(40);
+    struct Drawn {
+        double once = 0;
+        Index always = 0;
+        bool operator==(const Drawn&) const = default;
+    };
+    const auto drawn = [&data](std::uint64_t seed, std::uint32_t epoch) {  // by image
+        std::vector<Drawn> list(40);
+        const Loader loader{
+            data,
+            {.batch = 7,
+             .seed = Seed{seed},
+             .transforms = {[&list](MutableImage, const Sample& sample) {
+                 list[static_cast<std::size_t>(sample.index)] = {sample.uniform(2), sample.below_always(1'000'000, 1)};
+             }}}};
+        for (const Batch& batch : loader.epoch(epoch)) CHECK(batch.size() > 0);
+        const auto order = loader.order(epoch);
+        for (Index position = 0; position < 40; ++position) {
+            const Sample expected{.position = position,
+                                  .random = resnet::Random{Seed{seed}, resnet::Purpose::augment, epoch}};
+            CHECK(list[order[static_cast<std::size_t>(position)]].once == expected.uniform(2));
+        }
+        return list;
+    };
+    const auto first = drawn(4, 0), next = drawn(4, 1), other_seed = drawn(5, 0);
+    for (std::size_t image = 0; image < 40; ++image) {
+        CHECK(first[image].once != next[image].once);
+        CHECK(first[image].once != other_seed[image].once);
+        CHECK(first[image].always == next[image].always);
+        CHECK(first[image].always != other_seed[image].always);
+        if (image > 0) CHECK(first[image].always != first[image - 1].always);
+    }
+    CHECK(drawn(4, 1) == next);
+}
+
 TEST_CASE("loader: no more batches are prepared than asked for, and they are while one is in use") {
     const Dataset data = numbered(100);
     std::atomic<int> prepared = 0;

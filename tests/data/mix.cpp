@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -76,17 +77,51 @@ TEST_CASE("mix: cutmix takes a rectangle of the image before, whose share is wha
     CHECK(parts > 20);
 }
 
-TEST_CASE("mix: the same seed mixes alike, whatever batch an epoch starts at") {
+TEST_CASE("mix: the same seed mixes alike, whatever batch an epoch starts at; another seed or epoch does not") {
     const Dataset data = tens(20);
-    const Loader loader{data, {.batch = 5, .seed = Seed{3}, .mix = {.mixup = 1, .cutmix = 1}}};
-    const auto weights_from = [&](Index first) {
+    const auto weights_from = [&](std::uint64_t seed, std::uint32_t epoch, Index first) {
+        const Loader loader{data, {.batch = 5, .seed = Seed{seed}, .mix = {.mixup = 1}}};
         std::vector<float> weights;
-        for (const Batch& batch : loader.epoch(4, first)) weights.push_back(batch.targets.weights[0]);
+        for (const Batch& batch : loader.epoch(epoch, first)) weights.push_back(batch.targets.weights[0]);
         return weights;
     };
-    const auto whole = weights_from(0);
-    CHECK(weights_from(2) == std::vector(whole.begin() + 2, whole.end()));
+    const auto whole = weights_from(3, 4, 0), other_epoch = weights_from(3, 5, 0), other_seed = weights_from(2, 4, 0);
+    CHECK(weights_from(3, 4, 2) == std::vector(whole.begin() + 2, whole.end()));
     CHECK(whole[0] != whole[1]);
+    for (std::size_t i = 0; i < whole.size(); ++i) CHECK((whole[i] != other_epoch[i] && whole[i] != other_seed[i]));
+}
+
+TEST_CASE("mix: of mixup and cutmix each batch takes one or the other") {
+    const Dataset data = tens(20);
+    const Loader loader{data, {.batch = 5, .seed = Seed{3}, .mix = {.mixup = 3, .cutmix = 3}}};
+    int blended = 0, cut = 0;
+    for (std::uint32_t epoch = 0; epoch < 25; ++epoch)
+        for (const Batch& batch : loader.epoch(epoch)) {
+            const auto* const pixel = static_cast<const std::uint8_t*>(batch.images.data);
+            const auto is_of = [&](int label) { return std::count(pixel, pixel + 48, 10 * label); };
+            const auto whole = is_of(batch.targets.labels[0]) + is_of(batch.targets.second_labels[0]);
+            (whole == 48 ? cut : blended) += 1;
+        }
+    CHECK((blended > 30 && cut > 30));  // of 100
+}
+
+TEST_CASE("mix: cutmix's box has the share of the image that is not kept, anywhere on it") {
+    const Random random{Seed{1}, Purpose::mix};
+    int top = 1000, bottom = 0, left = 2000, right = 0;  // of the middles
+    for (std::uint64_t i = 0; i < 1000; ++i) {
+        std::uint64_t position = i << 32;
+        const detail::Box box = detail::random_box({1000, 2000}, 0.96, random, position);  // 0.2 of each side
+        REQUIRE((box.top >= 0 && box.bottom <= 1000 && box.left >= 0 && box.right <= 2000));
+        if (box.top > 0 && box.bottom < 1000) {
+            REQUIRE(box.bottom - box.top == doctest::Approx(200).epsilon(0.01));
+            top = std::min(top, box.top + 100), bottom = std::max(bottom, box.top + 100);
+        }
+        if (box.left > 0 && box.right < 2000) {
+            REQUIRE(box.right - box.left == doctest::Approx(400).epsilon(0.01));
+            left = std::min(left, box.left + 200), right = std::max(right, box.left + 200);
+        }
+    }
+    CHECK((top < 120 && bottom > 880 && left < 240 && right > 1760));  // a box that is not cut off
 }
 
 TEST_CASE("mix: proportions have the mean and the variance of a Beta distribution") {

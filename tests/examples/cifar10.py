@@ -1,6 +1,7 @@
 """Runs the built example cifar10 as a user does; exit status 77: skipped."""
 import argparse
 import json
+import math
 import os
 import random
 import re
@@ -46,13 +47,18 @@ def content(folder, name):
         return file.read()
 
 
-def position(folder):
-    """(epoch, batch) of the checkpoint in a folder, whose header must fit its size."""
-    data = content(folder, "last.safetensors")
+def header(folder, name):
+    """Of a safetensors file, which must be as long as it says."""
+    data = content(folder, name)
     length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:8 + length])
-    metadata = header.pop("__metadata__")
-    assert len(data) == 8 + length + max(tensor["data_offsets"][1] for tensor in header.values())
+    tensors = json.loads(data[8:8 + length])
+    assert len(data) == 8 + length + max(tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__")
+    return tensors
+
+
+def position(folder):
+    """(epoch, batch) of the checkpoint in a folder."""
+    metadata = header(folder, "last.safetensors")["__metadata__"]
     return int(metadata["position.epoch"]), int(metadata["position.batch"])
 
 
@@ -70,7 +76,7 @@ def weights(folder):
     """Bytes of the tensors of its checkpoint by their names."""
     data = content(folder, "last.safetensors")
     begin = 8 + int.from_bytes(data[:8], "little")
-    tensors = json.loads(data[8:begin])
+    tensors = header(folder, "last.safetensors")
     return {name: data[begin + part["data_offsets"][0] : begin + part["data_offsets"][1]] for name, part in tensors.items() if name != "__metadata__"}
 
 
@@ -170,7 +176,8 @@ elif case == "outputs":  # the numbers that are printed, with settings and seed 
         printed = re.fullmatch(r"epoch 2/2: mean loss ([\d.]+), [\d.]+ s, (\d+) images/s, test accuracy ([\d.]+) %", lines[-2])
         assert [f"{float(last[2]):.4f}", f"{float(last[6]):.0f}", f"{100 * float(last[4]):.2f}"] == list(printed.groups()), (last, lines)
         settings = [line for line in content(f"{folder}/a", "metrics.csv").decode().splitlines() if line.startswith("# ")]
-        for name in "data epochs model recipe optimizer learning-rate batch-size seed compiler threads".split() + ["library", "instruction set", "weight decay", "label smoothing"]:
+        for name in "data epochs model recipe optimizer learning-rate batch-size seed compiler threads".split() + ["library", "instruction set", "weight decay", "batch norm's biases",
+                     "batch norm's weights", "label smoothing", "schedule", "augmentation", "lookahead", "test images"]:
             assert len([line for line in settings if line.startswith(f"# {name}: ")]) == 1, (name, settings)
         assert "# seed: 5" in settings and "# batch-size: 128" in settings, settings
         (events,) = event_files(f"{folder}/a")
@@ -182,7 +189,10 @@ elif case == "outputs":  # the numbers that are printed, with settings and seed 
             assert "Chart.js was not found" in "".join(lines) and not os.path.exists(f"{folder}/a/report.html")
         else:
             assert b"<dt>seed</dt><dd>5</dd>" in content(f"{folder}/a", "report.html")
-        assert b'"note.option seed":"5"' in content(f"{folder}/a", "last.safetensors")[:100_000]
+        for name in "last.safetensors", "best.safetensors":
+            metadata = header(f"{folder}/a", name)["__metadata__"]
+            assert metadata["note.option seed"] == "5" and metadata["note.option recipe"] == "tutorial", metadata
+            assert ", 512 images, checksum " in metadata["note.data"], metadata
 
         # The same command, the same numbers. An epoch behind the checkpoint, as a kill between the two leaves it, is written anew.
         lines = trained("--out", f"{folder}/b", "--seed", "5")
@@ -251,6 +261,40 @@ elif case == "lookahead":  # ends with an average that has moved, also in five s
                 runs.append(weights(out))
             assert runs[0].keys() == runs[1].keys() and "linear.weight" in runs[0], runs[0].keys()
             assert runs[0]["linear.weight"] != runs[1]["linear.weight"], epochs
+            moved = runs[1]["average/linear.weight"] != runs[0]["average/linear.weight"]
+            assert moved == (epochs == 5) == (runs[1]["average/linear.weight"] == runs[1]["linear.weight"]), epochs
+
+elif case == "recipes":  # reach the trainer: its settings, what is frozen, and the learning rate of each epoch's last step
+    need_images()
+    with tempfile.TemporaryDirectory() as folder:
+        def after_eight_steps(out, *options):
+            trained(*options, "--limit", "128", "--batch-size", "32", "--out", out, epochs=2)
+            return header(out, "last.safetensors")["__metadata__"], [float(row[5]) for row in epochs_of(out)]
+
+        def close(rates, expected):
+            return all(abs(rate - value) < 1e-5 * value for rate, value in zip(rates, expected, strict=True))
+
+        metadata, rates = after_eight_steps(f"{folder}/resnet9", "--model", "resnet9", "--recipe", "fast")
+        expected = {"label_smoothing": "0.2", "learning_rate factors": "1 1 1 64 1", "weight_decay factors": "1 1 1 0.015625 1"}
+        assert expected == {name: metadata[f"fingerprint.{name}"] for name in expected}, metadata
+        expected = {"name": "SGD", "momentum": "0.85", "weight_decay": "0.0013", "nesterov": "1"}
+        assert expected == {name: metadata[f"optimizer.{name}"] for name in expected}, metadata
+        frozen = metadata["frozen"].split()
+        scales = [name for name in weights(f"{folder}/resnet9") if re.search(r"norm\d?\.weight$", name) and "/" not in name]
+        assert len(scales) > 5 and sorted(frozen) == sorted([*scales, "whiten.weight"]), (frozen, scales)
+        assert close(rates, [0.75 - 0.6975 / 6, 0.75 - 0.6975 * 5 / 6]), rates  # a triangle with its peak at step 2 of 8
+
+        # The first layer is the images', whatever the seed.
+        after_eight_steps(f"{folder}/seed 2", "--model", "resnet9", "--recipe", "fast", "--seed", "2")
+        first, second = weights(f"{folder}/resnet9"), weights(f"{folder}/seed 2")
+        assert first["whiten.weight"] == second["whiten.weight"] and first["linear.weight"] != second["linear.weight"]
+
+        metadata, rates = after_eight_steps(f"{folder}/fast", "--recipe", "fast")
+        assert metadata["optimizer.name"] == "AdamW" and metadata["optimizer.weight_decay"] == "0.05", metadata
+        assert metadata["frozen"] == "" and metadata["fingerprint.label_smoothing"] == "0", metadata
+        part = (3 - 1.4) / (7 - 1.4)  # one cycle: up to step 0.3 * 8 - 1, down to the last
+        lowest = 4e-3 / 25 / 1e4
+        assert close(rates, [lowest + (4e-3 - lowest) * (1 + math.cos(math.pi * part)) / 2, lowest]), rates
 
 elif case == "resume_errors":
     need_images()

@@ -45,6 +45,9 @@ def check(program, folder):
         assert chromium.evaluate("document.querySelectorAll('canvas').length") == 4
         assert chromium.evaluate("[...document.images].every(image => image.naturalWidth === 32)")
         assert chromium.evaluate("document.images.length") == 24
+        assert chromium.evaluate("new Set([...document.images].map(image => image.src)).size") == 24
+        captions = chromium.evaluate("[...document.querySelectorAll('figcaption')].map(caption => caption.firstChild.textContent)")
+        assert len(captions) == 24 and all(len(set(caption.split(", taken for "))) == 2 for caption in captions), captions
         assert chromium.evaluate("document.querySelectorAll('.confusion tbody td').length") == 100
 
         # Each of these is found, or this test proves nothing.

@@ -42,11 +42,13 @@ struct LoadOptions {
 template <class Net, class Scalar>
 void load(Model<Net, Scalar>& model, const std::filesystem::path& path, const LoadOptions& options = {});
 
-/// Writes all weights and statistics, and the normalisation as metadata; atomically and durably.
-/// FileError where it can't be written, NotFiniteError where a number is not finite: then the old file is as it was,
-/// but for a last "to sync the folder".
+/// Writes all weights and statistics, and the normalisation as metadata; atomically and durably. `notes` are texts of
+/// the caller's, such as the recipe and the seed: TensorFile{path}.metadata() has each under note.<its name>.
+/// FileError where it can't be written, NotFiniteError where a number is not finite, Error for notes that are not UTF-8
+/// or longer than a header may be (write_tensor_file): then the old file is as it was, but for a last "to sync the
+/// folder".
 template <class Net, class Scalar>
-void save(const Model<Net, Scalar>& model, const std::filesystem::path& path);
+void save(const Model<Net, Scalar>& model, const std::filesystem::path& path, const Metadata& notes = {});
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -221,6 +223,15 @@ inline Metadata normalization_text(const Normalization& normalization) {
             {deviation_key, numbers_text(normalization.standard_deviation)}};
 }
 
+inline constexpr std::string_view note_prefix = "note.";
+
+/// The caller's own texts, apart from ours.
+inline Metadata notes_text(const Metadata& notes) {
+    Metadata metadata;
+    for (const auto& [key, value] : notes) metadata[text(note_prefix, key)] = value;
+    return metadata;
+}
+
 }  // namespace detail
 
 template <class Net, class Scalar>
@@ -245,12 +256,14 @@ void load(Model<Net, Scalar>& model, const std::filesystem::path& path, const Lo
 }
 
 template <class Net, class Scalar>
-void save(const Model<Net, Scalar>& model, const std::filesystem::path& path) {
+void save(const Model<Net, Scalar>& model, const std::filesystem::path& path, const Metadata& notes) {
     Index elements = 0;
     for (const StateEntry& entry : model.state()) elements += entry.elements();
     detail::TensorCollection<Scalar> collection{elements, model.state().size()};
     collection.add_model(model.weights());
-    write_tensor_file(path, collection.tensors(), detail::normalization_text(model.normalization()));
+    Metadata metadata = detail::normalization_text(model.normalization());
+    metadata.merge(detail::notes_text(notes));
+    write_tensor_file(path, collection.tensors(), std::move(metadata));
 }
 
 }  // namespace resnet::inline v0
