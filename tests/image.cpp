@@ -1,3 +1,5 @@
+#include <sys/stat.h>  // mkfifo
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -25,14 +27,46 @@ std::string defect(std::span<const std::uint8_t> bytes) {
     return message_of<FormatError>([&] { decode_image(std::as_bytes(bytes), "photo"); });
 }
 
-/// The header of a PNG file of that size, as far as `decode_image` has to read it to know the size, and no pixels.
-Bytes png_header(std::uint32_t width, std::uint32_t height) {
-    Bytes bytes{0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n', 0, 0, 0, 13, 'I', 'H', 'D', 'R'};
-    for (const std::uint32_t side : {width, height}) {
-        for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<std::uint8_t>(side >> shift));
-    }
-    bytes.insert(bytes.end(), {8, 2, 0, 0, 0, 0, 0, 0, 0});  // 8 bits, RGB, ..., a checksum that is read later
+void append_number(Bytes& bytes, std::uint32_t value) {
+    for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<std::uint8_t>(value >> shift));
+}
+
+/// Of a PNG file: length, kind, data and checksum.
+Bytes chunk(const std::string& kind, const Bytes& data) {
+    Bytes bytes;
+    bytes.reserve(data.size() + 12);
+    append_number(bytes, static_cast<std::uint32_t>(data.size()));
+    bytes.insert(bytes.end(), kind.begin(), kind.end());
+    bytes.insert(bytes.end(), data.begin(), data.end());
+    append_number(bytes, detail::png_checksum(std::as_bytes(std::span{bytes}.subspan(4))));
     return bytes;
+}
+
+/// IHDR of so many pixels of 8 bits: RGB, or of a palette.
+Bytes header_chunk(std::uint32_t width, std::uint32_t height, bool palette = false) {
+    Bytes data;
+    append_number(data, width);
+    append_number(data, height);
+    data.insert(data.end(), {8, static_cast<std::uint8_t>(palette ? 3 : 2), 0, 0, 0});
+    return chunk("IHDR", data);
+}
+
+Bytes png(const std::vector<Bytes>& chunks) {
+    Bytes file{0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    for (const Bytes& bytes : chunks) file.insert(file.end(), bytes.begin(), bytes.end());
+    return file;
+}
+
+/// Less than 256 bytes as zlib stores them (RFC 1950), with a checksum that stb_image does not look at.
+Bytes stored(const Bytes& content) {
+    const auto length = static_cast<std::uint8_t>(content.size()), inverse = static_cast<std::uint8_t>(~length);
+    Bytes data;
+    data.reserve(content.size() + 11);
+    for (const int byte : {0x78, 0x01, 1, int{length}, 0, int{inverse}, 0xff})
+        data.push_back(static_cast<std::uint8_t>(byte));
+    data.insert(data.end(), content.begin(), content.end());
+    data.insert(data.end(), 4, 0);
+    return data;
 }
 
 /// A PNG file that says it is one pixel, and whose data unpacks to so many zeros: deflate's runs of 258 (RFC 1951,
@@ -54,24 +88,7 @@ Bytes png_bomb(std::size_t zeros) {
     put(0, 7);                      // the end of the block
     put(0, 7);                      // whole bytes
     data.insert(data.end(), 4, 0);  // zlib's checksum, which stb_image does not look at
-    Bytes file = png_header(1, 1);
-    file.resize(file.size() - 4);  // its checksum follows
-    const auto number = [&](std::uint32_t value) {
-        for (int shift = 24; shift >= 0; shift -= 8) file.push_back(static_cast<std::uint8_t>(value >> shift));
-    };
-    const auto checksum = [&](std::size_t begin) {
-        number(detail::png_checksum(std::as_bytes(std::span{file}.subspan(begin))));
-    };
-    checksum(12);
-    number(static_cast<std::uint32_t>(data.size()));
-    const std::size_t kind = file.size();
-    file.insert(file.end(), {'I', 'D', 'A', 'T'});
-    file.insert(file.end(), data.begin(), data.end());
-    checksum(kind);
-    number(0);
-    file.insert(file.end(), {'I', 'E', 'N', 'D'});
-    checksum(file.size() - 4);
-    return file;
+    return png({header_chunk(1, 1), chunk("IDAT", data), chunk("IEND", {})});
 }
 
 /// Where the first segment with that code begins in a JPEG file.
@@ -128,6 +145,30 @@ TEST_CASE("image: a PNG file that would unpack to more than its pixels is refuse
     const Bytes bomb = png_bomb(std::size_t{8} << 20);
     CHECK(bomb.size() < 60'000);
     CHECK(defect(bomb) == "photo: expected the pixels of 1 x 1, found more (the file is damaged)");
+}
+
+TEST_CASE("image: a pixel whose colour the palette lacks is black, whatever the stack holds") {
+    const Bytes red{255, 0, 0}, row{0, 0, 1, 200, 255};  // no filter, then four pixels
+    const Bytes file =
+        png({header_chunk(4, 1, true), chunk("PLTE", red), chunk("IDAT", stored(row)), chunk("IEND", {})});
+    CHECK(decode_image(std::as_bytes(std::span{file}), "photo").pixels == Bytes{255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+    const Bytes none =
+        png({header_chunk(4, 1, true), chunk("PLTE", {}), chunk("IDAT", stored(row)), chunk("IEND", {})});
+    CHECK(defect(none).starts_with("photo: expected a PNG or JPEG image, found "));
+    const Bytes half =
+        png({header_chunk(4, 1, true), chunk("PLTE", {255, 0}), chunk("IDAT", stored(row)), chunk("IEND", {})});
+    CHECK(defect(half).starts_with("photo: expected a PNG or JPEG image, found "));
+}
+
+TEST_CASE("image: a PNG file with a critical chunk that is not known is refused by its name") {
+    const Bytes data = chunk("IDAT", stored({0, 1, 2, 3})), end = chunk("IEND", {});
+    CHECK(defect(png({header_chunk(1, 1), data, end})).empty());
+    CHECK(defect(png({header_chunk(1, 1), chunk("abCd", {7}), data, end})).empty());
+    CHECK(defect(png({header_chunk(1, 1), chunk("ABCD", {7}), data, end})) ==
+          "photo: expected no critical chunks but IHDR, PLTE, IDAT and IEND in a PNG file, found ABCD");
+    CHECK(defect(png({chunk("CgBI", {0, 0, 0, 0}), header_chunk(1, 1), data, end})) ==  // an iOS program's
+          "photo: expected IHDR as a PNG file's first chunk, found CgBI");
+    CHECK(defect(png({chunk({1, 'b', 'c', 'd'}, {}), header_chunk(1, 1), end})).ends_with("found ?bcd"));
 }
 
 TEST_CASE("image: a view of it is one RGB image") {
@@ -244,12 +285,19 @@ TEST_CASE("image: what is neither PNG nor JPEG is refused by its name") {
           (folder.path() / "none.png").string() + ": expected a PNG or JPEG image, found No such file or directory");
     CHECK(message_of<FileError>([&] { read_image(folder.path()); }) ==
           folder.path().string() + ": expected a PNG or JPEG image, found Is a directory");
+    const auto pipe = folder.path() / "pipe.png";
+    REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+    CHECK(message_of<FileError>([&] { read_image(pipe); }) ==
+          pipe.string() + ": expected a PNG or JPEG image, found no regular file");
 }
 
 TEST_CASE("image: one that is too large is refused before it is decoded") {
+    const auto png_header = [](std::uint32_t width, std::uint32_t height) {  // and no pixels
+        return png({header_chunk(width, height)});
+    };
     const std::string expected = "photo: expected sides of 1 to 16384 and at most 64 megapixels, found ";
     CHECK(defect(png_header(16384, 3907)) == expected + "3907 x 16384");  // 64,012,288 pixels
-    CHECK(defect(png_header(16384, 3906)).starts_with("photo: expected the checksum of the PNG chunk at byte 8"));
+    CHECK(defect(png_header(16384, 3906)).starts_with("photo: expected a PNG file with an end, found none"));
     CHECK(defect(png_header(16385, 1)) == expected + "1 x 16385");
     CHECK(defect(png_header(40000, 40000)) == expected + "40000 x 40000");
     CHECK(defect(png_header(1, (1u << 31) - 1)) == expected + "2147483647 x 1");
@@ -269,7 +317,7 @@ TEST_CASE("image: one whose pixels are not of its extent is refused") {
                                        message_of<Error>([&] {
                                            center_crop(image, {2, 2});
                                        })}) {
-        CHECK(message.ends_with(": expected 18 bytes of pixels for an image of 2 x 3, found 17"));
+        CHECK(message.ends_with("image: expected 18 bytes of pixels for an image of 2 x 3, found 17"));
     }
 }
 
@@ -309,7 +357,7 @@ TEST_CASE("image: a JPEG file of endless scans is refused") {
 TEST_CASE("image: a file of more than 1 GiB is refused before it is read") {
     const TemporaryFolder folder;
     const auto path = folder.path() / "photo.png";
-    write_file(path, png_header(1, 1));
+    write_file(path, png({header_chunk(1, 1)}));
     std::filesystem::resize_file(path, (1u << 30) + 1);  // a hole: it takes no room
     CHECK(message_of<FormatError>([&] { read_image(path); }) ==
           path.string() + ": expected an image of at most 1 GiB, found 1073741825 bytes");
@@ -322,6 +370,9 @@ TEST_CASE("image: results of an impossible size are refused") {
     CHECK(message_of<Error>([&] { resize_shorter_side(line, 2'147'484); }).ends_with("found 2147484 x 2147483647"));
     CHECK(message_of<Error>([&] { resize_shorter_side(dot, 0); }).ends_with("found 0 x 0"));
     CHECK(message_of<Error>([&] { resize(dot, {8001, 8000}); }).ends_with("found 8001 x 8000"));
+    const Image empty;
+    CHECK(message_of<Error>([&] { resize_shorter_side(empty, 8); }) ==
+          "image: expected sides of at least 1, found 0 x 0");
     CHECK(message_of<Error>([&] {
               center_crop(dot, {-1, 5});
           }) == "center_crop: expected sides of 1 to 16384 and at most 64 megapixels, found -1 x 5");

@@ -83,6 +83,8 @@ TEST_CASE("whitening: images of one colour give finite filters, and what has no 
     CHECK_THROWS_AS(whitening_filters(nhwc(grey.data(), 1, {4, 4}), {}, {.kernel = 0}), Error);
     CHECK_THROWS_WITH_AS(whitening_filters(nhwc(grey.data(), 1, {4, 4}), {}, {.epsilon = -1}),
                          "whitening_filters: expected a finite epsilon of at least 0, found -1.000000", Error);
+    CHECK_THROWS_AS(whitening_filters(nhwc(grey.data(), 1, {4, 4}), {}, {.kernel = 30'000}), Error);
+    CHECK_THROWS_AS(whitening_filters(nhwc(grey.data(), 1, {4, 4}), {}, {.epsilon = 0}), NotFiniteError);
     const std::vector<float> no_number(3 * 4 * 4, std::numeric_limits<float>::quiet_NaN());
     CHECK_THROWS_AS(whitening_filters(nhwc(no_number.data(), 1, {4, 4})), NotFiniteError);
 }

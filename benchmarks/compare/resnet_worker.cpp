@@ -137,7 +137,8 @@ template <class Net>
 Work training(Case<Net>& data, const resnet::PlanOptions& plan) {
     auto run = [&data, trainer = trainer_of(data, plan), turn = Index{0}](Index count) mutable {
         std::span<const float> logits;
-        for (; count > 0; --count, ++turn) logits = trainer->step(data.images(turn), data.targets(turn)).logits;
+        for (; count > 0; --count, ++turn)
+            logits = trainer->step(data.images(turn), data.targets(turn)).logits.values();
         return logits;
     };
     return {.logits =
@@ -185,7 +186,8 @@ Work training_from_loader(const std::filesystem::path& folder, Case<Net>& data, 
     return {.logits =
                 [&data, trainer] {
                     trainer->forward(data.images(0), data.targets(0));
-                    return std::vector<float>(trainer->logits().begin(), trainer->logits().end());
+                    const auto logits = trainer->logits().values();
+                    return std::vector<float>(logits.begin(), logits.end());
                 },
             .run =
                 [trainer, source](Index count) {

@@ -29,7 +29,7 @@ struct ResBlk {
 
 /// A convolution before batch norm needs no bias: the normalisation takes the mean away again.
 template <int In, int Out, Kernel K, int Stride = 1, int Padding = K.size / 2>
-using Conv2dNoBias = Conv2d<In, Out, K, Options{.stride = Stride, .padding = Padding, .bias = false}>;
+using Conv2dNoBias = Conv2d<In, Out, K, ConvOptions{.stride = Stride, .padding = Padding, .bias = false}>;
 
 /// kuangliu/pytorch-cifar's basic block; `shortcut` is empty where shapes agree.
 template <int In, int Out, int Stride = 1>

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include <resnet/core/row_view.hpp>
 #include <resnet/engine/inference.hpp>
 #include <resnet/model.hpp>
 #include <resnet/predictions.hpp>
@@ -34,25 +35,23 @@ class Rows {
 public:
     using Memory = typename InferenceEngine<Scalar>::Lease;
 
-    Rows(Memory memory, Index images, Index columns) : memory_{std::move(memory)}, images_{images}, columns_{columns} {}
+    Rows(Memory memory, Index images, Index columns)
+        : memory_{std::move(memory)},
+          view_{{memory_->result.data(), static_cast<std::size_t>(images * columns)}, columns} {}
 
-    Index images() const noexcept { return images_; }
-    std::span<const Scalar> values() const noexcept {
-        return {memory_->result.data(), static_cast<std::size_t>(images_ * columns_)};
-    }
+    Index images() const noexcept { return view_.images(); }
+    std::span<const Scalar> values() const noexcept { return view_.values(); }
     operator std::span<const Scalar>() const& noexcept { return values(); }  // NOLINT(google-explicit-constructor)
     operator std::span<const Scalar>() const&& = delete;  // it would refer to memory that the next call writes
     /// The numbers of one image.
-    std::span<const Scalar> operator[](Index image) const noexcept {
-        return values().subspan(static_cast<std::size_t>(image * columns_), static_cast<std::size_t>(columns_));
-    }
+    std::span<const Scalar> operator[](Index image) const noexcept { return view_[image]; }
 
 protected:
-    Index columns() const noexcept { return columns_; }
+    Index columns() const noexcept { return view_.columns(); }
 
 private:
     Memory memory_;
-    Index images_, columns_;
+    RowView<Scalar> view_;
 };
 
 /// One column a class. predictions.hpp makes probabilities and the likeliest classes of logits[n].

@@ -11,6 +11,7 @@
 #include <limits>
 #include <span>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -58,16 +59,23 @@ Image center_crop(const Image& image, Extent extent);
 
 namespace detail {
 
+/// Error where the image is empty or has not its extent's pixels.
+inline void check_image(const Image& image) {
+    const auto [height, width] = image.extent;
+    if (height < 1 || width < 1) throw Error("image", "sides of at least 1", describe(image.extent));
+    const Index bytes = image.extent.area() * 3;
+    if (std::ssize(image.pixels) != bytes) {
+        throw Error("image", text(bytes, " bytes of pixels for an image of ", describe(image.extent)),
+                    std::to_string(image.pixels.size()));
+    }
+}
+
 /// A black image of that extent, for what `where` makes of `source`.
 inline Image new_image(const char* where, Extent extent, const Image& source) {
     if (!is_image_extent(extent)) {
         throw Error(where, image_limits(), describe(extent));
     }
-    if (std::ssize(source.pixels) != source.extent.area() * 3) {
-        const std::string bytes = std::to_string(source.extent.area() * 3);
-        throw Error(where, bytes + " bytes of pixels for an image of " + describe(source.extent),
-                    std::to_string(source.pixels.size()));
-    }
+    check_image(source);
     return {extent, std::vector<std::uint8_t>(static_cast<std::size_t>(extent.area() * 3))};
 }
 
@@ -82,7 +90,11 @@ constexpr int crop_begin(int input, int output) {
 
 inline Image read_image(const std::filesystem::path& path) {
     constexpr std::uint64_t longest_file = 1 << 30;  // bytes; 64 megapixels of 16 bits and 4 channels are half of it
-    detail::InputFile file{path, "a PNG or JPEG image"};
+    constexpr auto content = "a PNG or JPEG image";
+    std::error_code unknown;  // opening it says what is wrong
+    if (std::filesystem::is_other(std::filesystem::status(path, unknown)))  // a pipe: opening it would wait for a writer
+        throw FileError(path.string(), content, "no regular file");
+    detail::InputFile file{path, content};
     const std::uint64_t size = file.size();
     if (size > longest_file) {
         throw FormatError(path.string(), "an image of at most 1 GiB", std::to_string(size) + " bytes");
@@ -99,6 +111,7 @@ inline Image resize(const Image& image, Extent extent) {
 }
 
 inline Image resize_shorter_side(const Image& image, int side) {
+    detail::check_image(image);
     const auto [height, width] = image.extent;
     const auto longer = [side](int is_short, int is_long) {  // in double and truncated, as in Python
         const double length = static_cast<double>(side) * is_long / is_short;
@@ -235,20 +248,41 @@ inline std::uint32_t png_checksum(std::span<const std::byte> bytes) {
     return ~state;
 }
 
+/// A chunk's kind: four letters, the first a capital where a decoder has to know it.
+enum class PngKind : std::uint32_t { header = 0x49484452, palette = 0x504C5445, data = 0x49444154, end = 0x49454E44 };
+
+inline constexpr std::size_t png_palette_bytes = 768;  // of 256 colours
+
+inline std::string letters(PngKind kind) {
+    std::string text;
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        const auto letter = static_cast<unsigned char>(static_cast<std::uint32_t>(kind) >> shift);
+        text += letter >= ' ' && letter <= '~' ? static_cast<char>(letter) : '?';
+    }
+    return text;
+}
+
 /// What stb_image 2.27 does not check in a PNG file: the checksums. FormatError where one is wrong or the file is cut
-/// off, and before that where its sides are too large, since stb_image has other limits.
-inline void check_png(std::span<const std::byte> bytes, const std::string& name) {
+/// off, where there is a critical chunk that it does not know (its message for it is one for all threads), and before
+/// that where its sides are too large, since stb_image has other limits. Returns the palette where it lacks colours,
+/// else nothing.
+inline std::span<const std::byte> check_png(std::span<const std::byte> bytes, const std::string& name) {
     constexpr std::size_t signature = 8, around = 12;  // bytes; of a chunk: length, kind and checksum
-    constexpr std::uint32_t last_chunk = 0x49454E44;   // "IEND"
     const auto number = [bytes](std::size_t i) {
         std::uint32_t value = 0;
         for (const std::byte byte : bytes.subspan(i, 4)) value = value << 8 | std::to_integer<std::uint32_t>(byte);
         return value;
     };
+    const auto kind_at = [&](std::size_t chunk) { return static_cast<PngKind>(number(chunk + 4)); };
     const auto side = [&](std::size_t i) {
         return static_cast<int>(std::min<std::uint32_t>(number(i), std::numeric_limits<int>::max()));
     };
-    if (bytes.size() >= 24) check_image_extent({side(20), side(16)}, name);
+    if (bytes.size() >= 24) {
+        if (kind_at(signature) != PngKind::header)
+            throw FormatError(name, "IHDR as a PNG file's first chunk", letters(kind_at(signature)));
+        check_image_extent({side(20), side(16)}, name);
+    }
+    std::span<const std::byte> palette;
     for (std::size_t chunk = signature;;) {
         const std::size_t rest = bytes.size() - std::min(chunk, bytes.size());
         if (rest < around || rest - around < number(chunk)) {
@@ -259,20 +293,46 @@ inline void check_png(std::span<const std::byte> bytes, const std::string& name)
             throw FormatError(name, text("the checksum of the PNG chunk at byte ", chunk), "another",
                               "the file is damaged");
         }
-        if (number(chunk + 4) == last_chunk) return;
+        const PngKind kind = kind_at(chunk);
+        if (kind == PngKind::end) return palette;
+        if (kind == PngKind::palette && length < png_palette_bytes && length % 3 == 0)
+            palette = bytes.subspan(chunk + 8, length);
+        const bool is_critical = (static_cast<std::uint32_t>(kind) & 0x20000000) == 0;  // a capital
+        if (is_critical && kind != PngKind::header && kind != PngKind::palette && kind != PngKind::data)
+            throw FormatError(name, "no critical chunks but IHDR, PLTE, IDAT and IEND in a PNG file", letters(kind));
         chunk = end;
     }
 }
 
-/// FormatError where stb_image must not see these bytes.
-inline void check_encoded_image(std::span<const std::byte> bytes, const std::string& name) {
+/// A PNG file with all 256 colours in its palette, the further ones black: for a pixel whose colour is none of them
+/// stb_image 2.27 takes what lies on its stack.
+inline std::vector<std::byte> with_whole_palette(std::span<const std::byte> bytes, std::span<const std::byte> palette) {
+    const std::ptrdiff_t begin = palette.data() - bytes.data(), end = begin + std::ssize(palette);
+    std::vector<std::byte> file;
+    file.reserve(bytes.size() + png_palette_bytes);
+    file.assign(bytes.begin(), bytes.begin() + end);
+    file.resize(static_cast<std::size_t>(begin) + png_palette_bytes);
+    const auto length = file.begin() + begin - 8;  // of the chunk: four bytes, the highest first; then its kind
+    length[2] = std::byte{png_palette_bytes >> 8};
+    length[3] = std::byte{png_palette_bytes & 255};
+    file.insert(file.end(), bytes.begin() + end, bytes.end());  // its checksum first, which stb_image does not look at
+    return file;
+}
+
+/// FormatError where stb_image must not see these bytes. Returns what it is to see in their place; empty where they are
+/// as they should be.
+inline std::vector<std::byte> check_encoded_image(std::span<const std::byte> bytes, const std::string& name) {
     const auto starts_with = [&](std::initializer_list<int> start) {
         return std::ranges::equal(bytes.first(std::min(bytes.size(), start.size())), start, {},
                                   [](std::byte byte) { return std::to_integer<int>(byte); });
     };
-    if (starts_with({0xFF, 0xD8})) check_jpeg(bytes, name);
-    else if (starts_with({0x89, 'P', 'N', 'G'})) check_png(bytes, name);
-    else throw FormatError(name, "a PNG or JPEG image", "another file");
+    if (starts_with({0x89, 'P', 'N', 'G'})) {
+        const auto palette = check_png(bytes, name);
+        return palette.data() != nullptr ? with_whole_palette(bytes, palette) : std::vector<std::byte>{};
+    }
+    if (!starts_with({0xFF, 0xD8})) throw FormatError(name, "a PNG or JPEG image", "another file");
+    check_jpeg(bytes, name);
+    return {};
 }
 
 }  // namespace detail
@@ -281,10 +341,11 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& name) {
     if (!std::in_range<int>(bytes.size())) {
         throw FormatError(name, "an image of less than 2 GiB", std::to_string(bytes.size()) + " bytes");
     }
-    const auto* const data = reinterpret_cast<const stbi_uc*>(bytes.data());
-    const int size = static_cast<int>(bytes.size());
+    const std::vector<std::byte> changed = detail::check_encoded_image(bytes, name);
+    const std::span<const std::byte> safe = changed.empty() ? bytes : changed;
+    const auto* const data = reinterpret_cast<const stbi_uc*>(safe.data());
+    const int size = static_cast<int>(safe.size());
     const auto reason = [] { return std::string{stbi_failure_reason() ? stbi_failure_reason() : "nothing known"}; };
-    detail::check_encoded_image(bytes, name);
     Extent extent;
     int channels = 0;
     if (!stbi_info_from_memory(data, size, &extent.width, &extent.height, &channels)) {

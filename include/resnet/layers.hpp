@@ -22,7 +22,7 @@ struct Kernel {
 };
 inline constexpr Kernel k1{1}, k2{2}, k3{3}, k5{5}, k7{7};
 
-struct Options {
+struct ConvOptions {
     int stride = 1;
     int padding = -1;  // -1: half the kernel
     bool bias = true;
@@ -35,10 +35,10 @@ struct NormOptions {
 };
 
 namespace detail {
-constexpr Options conv_options() { return {}; }
-constexpr Options conv_options(int stride) { return {.stride = stride}; }
-constexpr Options conv_options(int stride, int padding) { return {.stride = stride, .padding = padding}; }
-constexpr Options conv_options(Options options) { return options; }
+constexpr ConvOptions conv_options() { return {}; }
+constexpr ConvOptions conv_options(int stride) { return {.stride = stride}; }
+constexpr ConvOptions conv_options(int stride, int padding) { return {.stride = stride, .padding = padding}; }
+constexpr ConvOptions conv_options(ConvOptions options) { return options; }
 constexpr NormOptions norm_options() { return {}; }
 constexpr NormOptions norm_options(NormOptions options) { return options; }
 }  // namespace detail
@@ -46,11 +46,11 @@ constexpr NormOptions norm_options(NormOptions options) { return options; }
 /// 2-D convolution (cross-correlation, as PyTorch's): output[n,y,x,o] = bias[o] + sum over tap, i of input *
 /// weight[tap,i,o]. Input N x H x W x In; output N x Ho x Wo x Out with Ho = (H + 2 padding - K) / stride + 1, rounded
 /// down. Does not compile where the input has not In channels; Error where the image is smaller than the kernel.
-/// `Conv2d<In, Out, k3>`, `<In, Out, k3, stride>`, `<In, Out, k3, stride, padding>` or `<In, Out, k3, Options{.stride =
-/// 2, .bias = false}>`. PyTorch: nn.Conv2d(In, Out, K, stride, padding, bias=bias).
+/// `Conv2d<In, Out, k3>`, `<In, Out, k3, stride>`, `<In, Out, k3, stride, padding>` or
+/// `<In, Out, k3, ConvOptions{.stride = 2, .bias = false}>`. PyTorch: nn.Conv2d(In, Out, K, stride, padding, bias=bias).
 template <int In, int Out, Kernel K, auto... More>
 struct Conv2d {
-    static constexpr Options options = detail::conv_options(More...);
+    static constexpr ConvOptions options = detail::conv_options(More...);
     static constexpr Window window{K.size, K.size, options.stride, options.padding < 0 ? K.size / 2 : options.padding};
     static_assert(In > 0 && Out > 0 && K.size > 0 && options.stride > 0, "sizes of a convolution are positive");
 

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <memory>
-#include <span>
 #include <string_view>
 #include <vector>
 
+#include <resnet/core/row_view.hpp>
 #include <resnet/engine/training.hpp>
 #include <resnet/model.hpp>
 
@@ -13,9 +13,9 @@ namespace resnet::inline v0 {
 
 template <class Scalar>
 struct StepResult {
-    double loss = 0;                 // mean over the batch, before the update
-    double gradient_norm = 0;        // L2, before clipping
-    std::span<const Scalar> logits;  // [N][classes], valid until the next call of the trainer
+    double loss = 0;           // mean over the batch, before the update
+    double gradient_norm = 0;  // L2, before clipping
+    RowView<Scalar> logits;    // [N][classes]: logits[n] is a row; valid until the next call of the trainer
 };
 
 /// Trains `model`, which must outlive the trainer. Batches may have any size; the last of an epoch may be smaller.
@@ -53,8 +53,8 @@ public:
     /// where the weights have changed since its forward.
     double apply(double scale = 1) { return engine_->apply(scale); }
 
-    /// Of the last forward, [N][classes].
-    std::span<const Scalar> logits() { return engine_->logits(); }
+    /// Of the last forward, [N][classes]; none before the first.
+    RowView<Scalar> logits() { return {engine_->logits(), Model<Net, Scalar>::classes}; }
     /// A copy of a parameter's gradient, in PyTorch's order of elements; zeros for a frozen one. Error for another
     /// name.
     std::vector<Scalar> gradient(std::string_view name) const {

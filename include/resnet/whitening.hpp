@@ -2,6 +2,7 @@
 // need no training (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", section 3.2).
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <string>
@@ -24,23 +25,25 @@ struct WhiteningOptions {
 /// PyTorch's weight of a convolution with 2 * 3 * kernel^2 output channels, [channels][3][kernel][kernel]: the
 /// principal directions of the images' patches over the square root of their variance, the largest first, then their
 /// negatives, so that relu loses nothing. Bytes are normalised as a model does it. Error where there are no images, one
-/// is smaller than a patch, or epsilon is negative; NotFiniteError where pixels or their variances are not finite.
+/// is smaller than a patch, or epsilon is negative; NotFiniteError where pixels, their variances or the filters are not
+/// finite (with epsilon 0 those of images of one colour).
 ///
 ///     model.set_parameter("whiten.weight", whitening_filters(images, model.normalization()));
 ///     model.freeze("whiten.weight");
 inline std::vector<float> whitening_filters(const ImageView& images, const Normalization& normalization = {},
                                             const WhiteningOptions& options = {}) {
     check_images(images, images.extent);
-    const int kernel = options.kernel, size = 3 * kernel * kernel;
+    const int kernel = options.kernel;
     const Index width = images.extent.width;
-    const Extent patches{images.extent.height - kernel + 1, images.extent.width - kernel + 1};
     if (!(options.epsilon >= 0 && std::isfinite(options.epsilon)))
         throw Error("whitening_filters", "a finite epsilon of at least 0", std::to_string(options.epsilon));
     if (kernel < 1) throw Error("whitening_filters", "a kernel of at least 1", std::to_string(kernel));
-    if (images.images < 1 || patches.height < 1 || patches.width < 1)
+    if (images.images < 1 || kernel > images.extent.height || kernel > images.extent.width)
         throw Error("whitening_filters", detail::text("an image of at least ", kernel, "x", kernel, " pixels"),
                     detail::text(images.images, " images of ", images.extent.height, "x", images.extent.width));
 
+    const int size = 3 * kernel * kernel;
+    const Extent patches{images.extent.height - kernel + 1, images.extent.width - kernel + 1};
     const detail::PixelScaling<double> scaling{images.type, normalization};
     std::vector<double> pixels(static_cast<std::size_t>(images.extent.area() * 3));  // of one image, [H][W][3]
     Eigen::MatrixXd products = Eigen::MatrixXd::Zero(size, size);
@@ -69,9 +72,13 @@ inline std::vector<float> whitening_filters(const ImageView& images, const Norma
     filters.reserve(static_cast<std::size_t>(2 * size * size));
     for (const double sign : {1.0, -1.0})
         for (int k = size - 1; k >= 0; --k)  // Eigen's variances rise
-            for (int i = 0; i < size; ++i)
-                filters.push_back(static_cast<float>(sign * solver.eigenvectors()(i, k) /
-                                                     std::sqrt(solver.eigenvalues()[k] + options.epsilon)));
+            for (int i = 0; i < size; ++i) {
+                const double variance = std::max(solver.eigenvalues()[k], 0.0) + options.epsilon;
+                filters.push_back(static_cast<float>(sign * solver.eigenvectors()(i, k) / std::sqrt(variance)));
+                if (!std::isfinite(filters.back()))
+                    throw NotFiniteError("whitening_filters", "patches that differ in every direction",
+                                         "some that don't", "a larger epsilon takes them");
+            }
     return filters;
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <set>
 #include <string>
 #include <utility>
@@ -129,11 +130,11 @@ TEST_CASE("cutout: one square of the colour around any pixel, cut off at the bor
 }
 
 TEST_CASE("random_resized_crop: the whole image is itself, and a part has only colours of the image") {
-    CHECK(changed(random_resized_crop({.smallest = 1, .flattest = 5.0 / 6, .tallest = 5.0 / 6}), sample(0)) ==
+    CHECK(changed(random_resized_crop({.min_scale = 1, .min_ratio = 5.0 / 6, .max_ratio = 5.0 / 6}), sample(0)) ==
           numbered());
     std::set<std::string> views;
     for (Index position = 0; position < 50; ++position) {
-        const auto pixels = changed(random_resized_crop({.smallest = 0.2}), sample(position));
+        const auto pixels = changed(random_resized_crop({.min_scale = 0.2}), sample(position));
         views.emplace(pixels.begin(), pixels.end());
         for (std::size_t i = 0; i < pixels.size(); i += 3) {
             REQUIRE((pixels[i] >= 10 && pixels[i] < 16 && pixels[i + 1] >= 20 && pixels[i + 1] < 25));
@@ -145,7 +146,7 @@ TEST_CASE("random_resized_crop: the whole image is itself, and a part has only c
 
 TEST_CASE(
     "random_resized_crop: a part has the share of the area and the shape that are asked for, in all their range") {
-    const ResizedCropOptions options{.smallest = 0.2, .largest = 0.5, .flattest = 0.8, .tallest = 1.5};
+    const ResizedCropOptions options{.min_scale = 0.2, .max_scale = 0.5, .min_ratio = 0.8, .max_ratio = 1.5};
     double least_share = 1, most_share = 0, least_ratio = 2, most_ratio = 0;
     for (Index position = 0; position < 1000; ++position) {
         const detail::Cut cut = detail::random_cut({1000, 1000}, options, sample(position));
@@ -157,19 +158,21 @@ TEST_CASE(
         least_ratio = std::min(least_ratio, ratio), most_ratio = std::max(most_ratio, ratio);
     }
     constexpr double rounding = 0.005;  // of sides of hundreds of pixels
-    CHECK((least_share > options.smallest - rounding && least_share < 0.21));
-    CHECK((most_share < options.largest + rounding && most_share > 0.49));
-    CHECK((least_ratio > options.flattest - rounding && least_ratio < 0.82));
-    CHECK((most_ratio < options.tallest + rounding && most_ratio > 1.47));
+    CHECK((least_share > options.min_scale - rounding && least_share < 0.21));
+    CHECK((most_share < options.max_scale + rounding && most_share > 0.49));
+    CHECK((least_ratio > options.min_ratio - rounding && least_ratio < 0.82));
+    CHECK((most_ratio < options.max_ratio + rounding && most_ratio > 1.47));
 }
 
 TEST_CASE("random_resized_crop: where ten tries find no part of the wanted shape, the middle of the image is cut") {
-    const auto middle = [](Extent image) { return detail::random_cut(image, {.smallest = 1}, sample(0)); };
+    const auto middle = [](Extent image) { return detail::random_cut(image, {.min_scale = 1}, sample(0)); };
     const detail::Cut wide = middle({4, 40}), tall = middle({40, 4});  // torchvision: of a ratio of 4 / 3 and of 3 / 4
     CHECK(wide.extent == Extent{4, 5});
     CHECK((wide.top == 0 && wide.left == 17));
     CHECK(tall.extent == Extent{5, 4});
     CHECK((tall.top == 17 && tall.left == 0));
+    const detail::Cut narrow = detail::random_cut({40, 1}, {.min_ratio = 3, .max_ratio = 4}, sample(0));
+    CHECK(narrow.extent == Extent{1, 1});
 }
 
 TEST_CASE("colour_jitter: each strength mixes a pixel with black, the image's mean grey, or its own grey") {
@@ -210,7 +213,8 @@ TEST_CASE("augment: what cannot be meant is refused by name") {
           "random_crop: expected padding of 0 ... 1048576, found -1");
     CHECK_THROWS_AS(random_crop({.padding = 1 << 30}), Error);
     CHECK_THROWS_AS(cutout({.size = -1}), Error);
-    CHECK_THROWS_AS(random_resized_crop({.smallest = 0}), Error);
-    CHECK_THROWS_AS(random_resized_crop({.flattest = 2, .tallest = 1}), Error);
+    CHECK_THROWS_AS(random_resized_crop({.min_scale = 0}), Error);
+    CHECK_THROWS_AS(random_resized_crop({.min_ratio = 2, .max_ratio = 1}), Error);
+    CHECK_THROWS_AS(random_resized_crop({.max_ratio = std::numeric_limits<double>::infinity()}), Error);
     CHECK_THROWS_AS(colour_jitter({.contrast = 2}), Error);
 }

@@ -114,6 +114,9 @@ TEST_CASE(
     write_file(cats / "1.png", {});
     CHECK(message(folder.path(), BrokenFiles::skip) ==
           cats.string() + ": expected a photo that can be read, found none");
+    fs::create_directory_symlink(folder.path() / "nowhere", folder.path() / "birds");  // the labels of cats would shift
+    CHECK(message(folder.path()) ==
+          (folder.path() / "birds").string() + ": expected a folder of photos, found No such file or directory");
     for (const Extent extent : {Extent{0, 8}, Extent{20000, 20000}})
         CHECK_THROWS_WITH_AS(load_image_folder(folder.path(), {.extent = extent}),
                              doctest::Contains("load_image_folder: expected sides of 1 to 16384"), Error);

@@ -134,7 +134,7 @@ GradientCheckOptions planned(const ChoiceOptions& choice, int block = 0, Isa isa
 TEST_CASE("gradients: convolutions of every kernel, stride and padding, with and without bias") {
     check<Around<Conv2d<6, 5, k1>, 5 * 42>>();
     check<Around<Conv2d<6, 5, k3>, 5 * 42>>();
-    check<Around<Conv2d<6, 5, k3, Options{.stride = 2, .bias = false}>, 5 * 12>>();
+    check<Around<Conv2d<6, 5, k3, ConvOptions{.stride = 2, .bias = false}>, 5 * 12>>();
     check<Around<Conv2d<6, 5, k3, 3, 0>, 5 * 4>>();
     check<Around<Conv2d<6, 5, k5, 2>, 5 * 12>>();
     check<Around<Conv2d<6, 5, k7, 1, 2>, 5 * 20>>();

@@ -113,7 +113,8 @@ Outcome train(Model<Counted<Net>>& model, int threads, const TrainerOptions& opt
                                              tests::labels(static_cast<std::size_t>(images), Net::classes, step));
             outcome.losses.push_back(result.loss);
             outcome.losses.push_back(result.gradient_norm);
-            outcome.logits.assign(result.logits.begin(), result.logits.end());
+            const auto logits = result.logits.values();
+            outcome.logits.assign(logits.begin(), logits.end());
         }
     });
     return outcome;

@@ -176,10 +176,11 @@ TEST_CASE("training: partial batches take the statistics of their own images, wh
     Model<SmallResNet> fresh{Seed{1}}, used{Seed{1}};
     Trainer first{fresh, SGD{}}, second{used, SGD{}};
     const double expected = first.forward(part.images, part.labels);
-    const std::vector<float> logits(first.logits().begin(), first.logits().end());
+    const auto values = first.logits().values();
+    const std::vector<float> logits(values.begin(), values.end());
     second.forward(full.images, full.labels);
     CHECK(second.forward(part.images, part.labels) == expected);
-    CHECK(tests::same_bits(second.logits(), logits));
+    CHECK(tests::same_bits(second.logits().values(), logits));
     CHECK(logits.size() == 7 * 5);
 }
 
@@ -345,7 +346,7 @@ TEST_CASE("training: backward without a forward of its own is an error") {
     auto model = identity();
     Trainer<Straight, double> trainer{model, SGD{}};
     const char* message = "backward: expected a forward before each backward, found none";
-    CHECK(trainer.logits().empty());
+    CHECK(trainer.logits().images() == 0);
     CHECK_THROWS_WITH_AS(trainer.backward(), message, Error);
     const auto batch = Batch<double>::of<Straight>(3, 1);
     trainer.forward(batch.images, batch.labels);
@@ -365,7 +366,9 @@ TEST_CASE("training: step is forward, backward and apply") {
         CHECK(apart.forward(batch.images, batch.labels) == result.loss);
         apart.backward();
         CHECK(apart.apply() == result.gradient_norm);
-        CHECK(tests::same_bits(apart.logits(), result.logits));
+        CHECK(tests::same_bits(apart.logits().values(), result.logits.values()));
+        CHECK(result.logits.images() == 6);
+        CHECK(result.logits[5].data() == result.logits.values().data() + 5 * SmallResNet::classes);
     }
     CHECK(a == b);
 }

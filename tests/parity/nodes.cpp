@@ -74,9 +74,9 @@ struct Mini {
     static constexpr Extent image{8, 8};
     static constexpr int classes = 5;
 
-    Conv2d<3, 8, k3, Options{.bias = false}> conv1;
+    Conv2d<3, 8, k3, ConvOptions{.bias = false}> conv1;
     BatchNorm2d<8> bn1;
-    Conv2d<8, 8, k3, Options{.bias = false}> conv2;
+    Conv2d<8, 8, k3, ConvOptions{.bias = false}> conv2;
     BatchNorm2d<8> bn2;
     Linear<8, classes> fc;
 
@@ -94,7 +94,7 @@ TEST_CASE_TEMPLATE("parity: convolutions of every kernel, stride and padding are
     check_network<Around<Conv2d<6, 10, k1>, 10 * 11 * 9>, Scalar>("conv_k1");
     check_network<Around<Conv2d<6, 10, k1, 2>, 10 * 6 * 5>, Scalar>("conv_k1_stride2");
     check_network<Around<Conv2d<6, 10, k3>, 10 * 11 * 9>, Scalar>("conv_k3");
-    check_network<Around<Conv2d<6, 10, k3, Options{.bias = false}>, 10 * 11 * 9>, Scalar>("conv_k3_no_bias");
+    check_network<Around<Conv2d<6, 10, k3, ConvOptions{.bias = false}>, 10 * 11 * 9>, Scalar>("conv_k3_no_bias");
     check_network<Around<Conv2d<6, 10, k3, 1, 0>, 10 * 9 * 7>, Scalar>("conv_k3_no_padding");
     check_network<Around<Conv2d<6, 10, k3, 2>, 10 * 6 * 5>, Scalar>("conv_k3_stride2");
     check_network<Around<Conv2d<6, 10, k3, 3, 0>, 10 * 3 * 3>, Scalar>("conv_k3_stride3");

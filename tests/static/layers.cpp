@@ -27,13 +27,13 @@ static_assert(output_of<Conv2d<3, 4, k1>>({7, 5}) == Extent{7, 5});
 static_assert(output_of<Conv2d<3, 4, k3>>({7, 5}) == Extent{7, 5});
 static_assert(output_of<Conv2d<3, 4, k7, 2>>({224, 224}) == Extent{112, 112});
 static_assert(output_of<Conv2d<3, 4, k3, 3, 0>>({32, 32}) == Extent{10, 10});
-static_assert(output_of<Conv2d<3, 4, k3, Options{.stride = 2, .padding = 1}>>({5, 8}) == Extent{3, 4});
+static_assert(output_of<Conv2d<3, 4, k3, ConvOptions{.stride = 2, .padding = 1}>>({5, 8}) == Extent{3, 4});
 static_assert(output_of<Conv2d<3, 4, Kernel{2}, 1, 0>>({5, 8}) == Extent{4, 7});
 static_assert(output_of<Conv2d<3, 4, Kernel{9}, 2>>({9, 10}) == Extent{5, 5});
 static_assert(output_of<Conv2d<3, 4, k3, 1, 0>>({3, 3}) == Extent{1, 1});
 
 static_assert(parameter_count<One<Conv2d<3, 4, k3>>>() == 3 * 4 * 9 + 4);
-static_assert(parameter_count<One<Conv2d<3, 4, k3, Options{.bias = false}>>>() == 3 * 4 * 9);
+static_assert(parameter_count<One<Conv2d<3, 4, k3, ConvOptions{.bias = false}>>>() == 3 * 4 * 9);
 static_assert(parameter_count<One<Sequential<BatchNorm2d<3>, BatchNorm2d<3, NormOptions{.affine = false}>>>>() == 6);
 
 // live_macs counts, one by one, the taps that touch data.

@@ -53,12 +53,12 @@ struct CutoutOptions {
 Transform cutout(const CutoutOptions& options = {});
 
 struct ResizedCropOptions {
-    double smallest = 0.08, largest = 1;           // share of the image's area that is cut out
-    double flattest = 3.0 / 4, tallest = 4.0 / 3;  // width / height
+    double min_scale = 0.08, max_scale = 1;           // share of the image's area that is cut out
+    double min_ratio = 3.0 / 4, max_ratio = 4.0 / 3;  // width / height
 };
 
 /// A random part of the image, resized to the whole. PyTorch: RandomResizedCrop, ten tries and then the middle.
-/// Error where a range is empty or a share is not in (0, 1].
+/// Error where a range is empty, a share is not in (0, 1], or a ratio is not finite and above 0.
 Transform random_resized_crop(const ResizedCropOptions& options = {});
 
 struct JitterOptions {
@@ -99,8 +99,8 @@ struct Cut {
 inline Cut random_cut(Extent image, const ResizedCropOptions& options, const Sample& sample) {
     const double area = static_cast<double>(image.area());
     for (std::uint32_t attempt = 0; attempt < 10; ++attempt) {
-        const double share = options.smallest + (options.largest - options.smallest) * sample.uniform(4 * attempt);
-        const double low = std::log(options.flattest), high = std::log(options.tallest);
+        const double share = options.min_scale + (options.max_scale - options.min_scale) * sample.uniform(4 * attempt);
+        const double low = std::log(options.min_ratio), high = std::log(options.max_ratio);
         const double ratio = std::exp(low + (high - low) * sample.uniform(4 * attempt + 1));
         const Extent cut{static_cast<int>(std::lround(std::sqrt(area * share / ratio))),
                          static_cast<int>(std::lround(std::sqrt(area * share * ratio)))};
@@ -110,8 +110,9 @@ inline Cut random_cut(Extent image, const ResizedCropOptions& options, const Sam
     }
     const double ratio = static_cast<double>(image.width) / image.height;
     Extent cut = image;
-    if (ratio < options.flattest) cut.height = static_cast<int>(std::lround(image.width / options.flattest));
-    if (ratio > options.tallest) cut.width = static_cast<int>(std::lround(image.height * options.tallest));
+    const auto side = [](double length) { return std::max(static_cast<int>(std::lround(length)), 1); };
+    if (ratio < options.min_ratio) cut.height = side(image.width / options.min_ratio);
+    if (ratio > options.max_ratio) cut.width = side(image.height * options.max_ratio);
     return {(image.height - cut.height) / 2, (image.width - cut.width) / 2, cut};
 }
 
@@ -174,13 +175,13 @@ inline Transform cutout(const CutoutOptions& options) {
 }
 
 inline Transform random_resized_crop(const ResizedCropOptions& options) {
-    if (!(options.smallest > 0 && options.smallest <= options.largest && options.largest <= 1)) {
+    if (!(options.min_scale > 0 && options.min_scale <= options.max_scale && options.max_scale <= 1)) {
         throw Error("random_resized_crop", "shares of the area in (0, 1], the smallest first",
-                    std::to_string(options.smallest) + " and " + std::to_string(options.largest));
+                    std::to_string(options.min_scale) + " and " + std::to_string(options.max_scale));
     }
-    if (!(options.flattest > 0 && options.flattest <= options.tallest)) {
-        throw Error("random_resized_crop", "ratios above 0, the smallest first",
-                    std::to_string(options.flattest) + " and " + std::to_string(options.tallest));
+    if (!(options.min_ratio > 0 && options.min_ratio <= options.max_ratio && std::isfinite(options.max_ratio))) {
+        throw Error("random_resized_crop", "finite ratios above 0, the smallest first",
+                    std::to_string(options.min_ratio) + " and " + std::to_string(options.max_ratio));
     }
     return [options](MutableImage image, const Sample& sample) {
         const detail::Cut cut = detail::random_cut(image.extent, options, sample);

@@ -47,9 +47,9 @@ struct ImageFolder {
 /// Reads all photos below the folders in `folder`, on all workers of the caller's arena; the result does not depend on
 /// their number. Each is resized to cover the extent and cropped to its middle. Files of other names than .png, .jpg
 /// and .jpeg, and files in `folder` itself, are passed over.
-/// FileError where a folder can't be read, there is no class, or a class has no photo (or none that can be read);
-/// Error where the extent is empty or too large; where broken files are refused, read_image's errors, and Error where
-/// a photo is so narrow that covering the extent makes it too large.
+/// FileError where a folder can't be read or is a link to nowhere, there is no class, or a class has no photo (or none
+/// that can be read); Error where the extent is empty or too large; where broken files are refused, read_image's errors,
+/// and Error where a photo is so narrow that covering the extent makes it too large.
 ImageFolder load_image_folder(const std::filesystem::path& folder, const ImageFolderOptions& options = {});
 
 /// Whether a file has a photo's name: .png, .jpg or .jpeg, in small letters or capitals.
@@ -83,9 +83,9 @@ inline std::vector<std::filesystem::directory_entry> entries_of(const std::files
     return entries;
 }
 
-inline bool is_folder(const std::filesystem::directory_entry& entry) {
-    std::error_code ignored;  // what can't be looked at is no folder: reading it says what is wrong with it
-    return entry.is_directory(ignored);
+/// Also a link to one.
+inline bool is_folder(const std::filesystem::directory_entry& entry, std::error_code& error) {
+    return entry.is_directory(error);
 }
 
 [[noreturn]] inline void refuse_folder(const std::filesystem::path& folder, const std::error_code& error) {
@@ -102,7 +102,7 @@ inline std::vector<std::filesystem::path> photos_below(const std::filesystem::pa
         std::error_code error;
         for (const auto& entry : detail::entries_of(next, error)) {
             std::error_code ignored;
-            if (!detail::is_folder(entry)) {
+            if (!detail::is_folder(entry, ignored)) {  // what can't be looked at: reading it says what is wrong with it
                 if (is_photo(entry.path())) photos.push_back(entry.path());
             } else if (!entry.is_symlink(ignored)) folders.push_back(entry.path());
         }
@@ -113,6 +113,7 @@ inline std::vector<std::filesystem::path> photos_below(const std::filesystem::pa
 }
 
 inline Image cover(const Image& image, Extent extent) {
+    detail::check_image(image);
     const auto [height, width] = image.extent;
     // Which side reaches the extent first: height / extent.height against width / extent.width.
     const bool height_first = Index{height} * extent.width <= Index{width} * extent.height;
@@ -150,7 +151,10 @@ inline ImageFolder load_image_folder(const std::filesystem::path& folder, const 
     if (error) detail::refuse_folder(folder, error);
     std::ranges::sort(entries);
     for (const auto& entry : entries) {
-        if (!detail::is_folder(entry)) continue;
+        const bool is_folder = detail::is_folder(entry, error);
+        if (error)
+            detail::refuse_folder(entry.path(), error);  // left out, it would shift the labels of those behind it
+        if (!is_folder) continue;
         const auto photos = photos_below(entry.path(), detail::refuse_folder);
         if (photos.empty()) throw FileError(entry.path().string(), "a .png, .jpg or .jpeg file in it or below", "none");
         files.insert(files.end(), photos.begin(), photos.end());

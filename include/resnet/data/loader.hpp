@@ -45,7 +45,8 @@ struct MutableImage {
 };
 
 /// Which image a transform is given, and random numbers that belong to it: pure functions of (seed, epoch, position,
-/// transform, draw). `draw` counts a transform's numbers for one image: 0, 1, ... 4095.
+/// transform, draw). `draw` counts a transform's numbers for one image: 0, 1, ... 4095. A transform that calls another
+/// one hands it a copy with a number of its own, `inner.transform = 100`: with the same it would draw the same numbers.
 struct Sample {
     std::uint32_t epoch = 0;
     Index position = 0;           // in the epoch's order

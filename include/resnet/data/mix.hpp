@@ -41,7 +41,9 @@ inline double random_gamma(double alpha, const Random& random, std::uint64_t& po
 
 inline double random_beta(double alpha, const Random& random, std::uint64_t& position) {
     const double a = random_gamma(alpha, random, position), b = random_gamma(alpha, random, position);
-    return a + b > 0 ? a / (a + b) : 0.5;
+    if (a + b > 0) return a / (a + b);
+    // Both are too small for a double: of so small an alpha nearly all is at 0 and at 1.
+    return static_cast<double>(random.below(2, position++));
 }
 
 inline void check_mix(const MixOptions& options) {

@@ -1,5 +1,6 @@
 // Resizing of 8-bit images: bilinear, with antialiasing where the image shrinks. It gives the bytes of Pillow's
-// Image.resize(size, BILINEAR), and so of torchvision's Resize on a PIL image.
+// Image.resize(size, BILINEAR), and so of torchvision's Resize on a PIL image; but where one side grows and the other
+// shrinks, Pillow 13 rounds in another order, and some bytes differ by one.
 #pragma once
 
 #include <algorithm>
