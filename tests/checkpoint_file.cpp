@@ -210,9 +210,11 @@ TEST_CASE("checkpoint: a text that is missing or none of its kind is refused, an
         }
     }
     CHECK(refusal([](Draft& draft) { draft.metadata["position.batch"] = "-2"; }) ==
-          ": position.batch: expected a number of at least 0, found -2");
+          ": position.batch: expected a number of 0 ... 1e18, found -2");
     CHECK(refusal([](Draft& draft) { draft.metadata["optimizer.steps"] = "-1"; }) ==
-          ": optimizer.steps: expected a number of at least 0, found -1");
+          ": optimizer.steps: expected a number of 0 ... 1e18, found -1");
+    CHECK(refusal([](Draft& draft) { draft.metadata["optimizer.steps"] = "9223372036854775807"; }) ==  // and one more?
+          ": optimizer.steps: expected a number of 0 ... 1e18, found 9223372036854775807");
     CHECK(refusal([](Draft& draft) { draft.metadata["optimizer.steps"] = "2"; }) ==
           ": optimizer/steps: expected numbers of 0 ... 2, found 3");
     CHECK(refusal([](Draft& draft) { draft.metadata["optimizer.learning_rate"] = "-1"; }) ==

@@ -29,6 +29,16 @@ struct Shapes {
     RESNET_MEMBERS(conv, norm, fc)
 };
 
+/// Two layers of one shape, and one that the body leaves out.
+struct Alike {
+    static constexpr Extent image{4, 4};
+    Conv2d<3, 3, k3> first, second;
+    BatchNorm2d<3> spare;
+    Linear<3, 10> fc;
+    constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(second(first(x)))); }
+    RESNET_MEMBERS(first, second, spare, fc)
+};
+
 /// torchvision's initialisation, on a small network.
 struct FanOut {
     static constexpr Extent image{4, 4};
@@ -97,7 +107,7 @@ TEST_CASE("model: a network may ask for torchvision's normal initialisation of i
     CHECK(ImageNetResNet18<>::initialization == Initialization::kaiming_normal_fan_out);
 }
 
-TEST_CASE("model: weights depend on the seed alone, and double draws what float draws") {
+TEST_CASE("model: weights depend on the seed and the layer alone, and double draws what float draws") {
     const Model<tests::EveryNode> a{Seed{7}}, b{Seed{7}}, c{Seed{8}};
     const Model<tests::EveryNode, double> d{Seed{7}};
     CHECK(a == b);
@@ -107,8 +117,9 @@ TEST_CASE("model: weights depend on the seed alone, and double draws what float 
         const auto wide = d.parameter(parameter.name);
         for (std::size_t i = 0; i < wide.size(); ++i) REQUIRE(narrow[i] == static_cast<float>(wide[i]));
     }
-    // Layers of one shape draw numbers of their own.
-    CHECK_FALSE(c.parameter("stem.bias") == c.parameter("twice.weight"));
+    const Model<Alike> alike{Seed{7}};
+    CHECK_FALSE(alike.parameter("first.weight") == alike.parameter("second.weight"));
+    CHECK_FALSE(alike.parameter("first.bias") == alike.parameter("second.bias"));
 }
 
 TEST_CASE("model: parameters and state have PyTorch's names, shapes and order") {
@@ -241,7 +252,7 @@ TEST_CASE("model: freeze and unfreeze take '*' and '?'") {
     model.freeze("swish.beta");
     CHECK(frozen() == std::vector<std::string>{"swish.beta"});
     const auto copy = model;
-    CHECK(copy.parameters()[13].frozen == model.parameters()[13].frozen);
+    for (const auto& parameter : copy.parameters()) CHECK(parameter.frozen == (parameter.name == "swish.beta"));
 }
 
 TEST_CASE("wildcards: match whole names") {
@@ -283,6 +294,9 @@ TEST_CASE("model: the summary lists layers with output, parameters and multiply-
     CHECK(model.summary({64, 64}).find("11,527,936") == std::string::npos);
     const std::string every = Model<tests::EveryNode>{Seed{1}}.summary();
     CHECK(every.find("swish") != std::string::npos);
+    const std::string alike = Model<Alike>{Seed{1}}.summary();
+    CHECK(alike.find("spare                    not used") != std::string::npos);
+    CHECK(alike.find(std::to_string(parameter_count<Alike>()) + " ") != std::string::npos);  // the total has them, too
     std::string line;
     detail::summary_line(line, std::string(200, 'n'), "op", "shape", "1", "2");
     CHECK(line == std::string(200, 'n') + " op           shape                       1                2\n");

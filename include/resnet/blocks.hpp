@@ -92,7 +92,8 @@ struct Bottleneck {
 
     constexpr auto operator()(Value<In> x) const {
         const auto narrow = relu(bn2(conv2(relu(bn1(conv1(x))))));
-        return relu(bn3(conv3(narrow)) + downsample(x));
+        const auto out = bn3(conv3(narrow));
+        return relu(out + downsample(x));
     }
     RESNET_MEMBERS(conv1, bn1, conv2, bn2, conv3, bn3, downsample)
 };

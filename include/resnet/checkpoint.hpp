@@ -166,11 +166,12 @@ inline void check_checkpoint(const TensorFile& file) {
     }
 }
 
-/// The count under a key. FormatError where there is none, another text, or one below 0.
+/// The count under a key. FormatError where there is none, another text, or one that is not 0 ... 1e18.
 template <class T>
 T count_in(const TensorFile& file, const std::string& key) {
     const T count = number_in<T>(file, key);
-    if (count < 0) throw FormatError(text(file.name(), ": ", key), "a number of at least 0", std::to_string(count));
+    if (count < 0 || count > largest_count)
+        throw FormatError(text(file.name(), ": ", key), "a number of 0 ... 1e18", std::to_string(count));
     return count;
 }
 

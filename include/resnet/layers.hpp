@@ -47,7 +47,8 @@ constexpr NormOptions norm_options(NormOptions options) { return options; }
 /// weight[tap,i,o]. Input N x H x W x In; output N x Ho x Wo x Out with Ho = (H + 2 padding - K) / stride + 1, rounded
 /// down. Does not compile where the input has not In channels; Error where the image is smaller than the kernel.
 /// `Conv2d<In, Out, k3>`, `<In, Out, k3, stride>`, `<In, Out, k3, stride, padding>` or
-/// `<In, Out, k3, ConvOptions{.stride = 2, .bias = false}>`. PyTorch: nn.Conv2d(In, Out, K, stride, padding, bias=bias).
+/// `<In, Out, k3, ConvOptions{.stride = 2, .bias = false}>`.
+/// PyTorch: nn.Conv2d(In, Out, K, stride, padding, bias=bias).
 template <int In, int Out, Kernel K, auto... More>
 struct Conv2d {
     static constexpr ConvOptions options = detail::conv_options(More...);

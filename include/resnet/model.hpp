@@ -102,7 +102,7 @@ public:
         normalization_ = normalization;
     }
 
-    /// A table: layer, output shape, parameters, multiply-accumulates.
+    /// A table of the body as it is written: layer, output shape, parameters, multiply-accumulates.
     std::string summary(Extent image = Net::image) const;
 
     const Weights<Scalar>& weights() const noexcept { return weights_; }
@@ -147,6 +147,13 @@ inline void summary_line(std::string& text, const std::string& name, const std::
     text.append(" ").append(padding(macs, 16)).append(macs).append("\n");
 }
 
+inline Index parameters_of(const Graph& graph, const Layer& layer) {
+    Index sum = 0;
+    for (int p = layer.first_parameter; p < layer.first_parameter + layer.parameters; ++p)
+        sum += at(graph.parameters, p).spec.size();
+    return sum;
+}
+
 inline std::string summary(const Graph& graph) {
     std::string text;
     summary_line(text, "layer", "operation", "output", "parameters", "macs");
@@ -156,9 +163,7 @@ inline std::string summary(const Graph& graph) {
         Index parameters = 0;
         if (node.layer >= 0 && at(counted, node.layer) == 0) {
             at(counted, node.layer) = 1;
-            const Layer& layer = at(graph.layers, node.layer);
-            for (int p = layer.first_parameter; p < layer.first_parameter + layer.parameters; ++p)
-                parameters += at(graph.parameters, p).spec.size();
+            parameters = parameters_of(graph, at(graph.layers, node.layer));
         }
         const Index cost = macs(graph, node);
         all_parameters += parameters;
@@ -168,6 +173,12 @@ inline std::string summary(const Graph& graph) {
                      std::to_string(node.channels) + "x" + std::to_string(node.extent.height) + "x" +
                          std::to_string(node.extent.width),
                      parameters > 0 ? grouped(parameters) : "", cost > 0 ? grouped(cost) : "");
+    }
+    for (std::size_t l = 0; l < graph.layers.size(); ++l) {
+        if (counted[l] != 0) continue;
+        const Index parameters = parameters_of(graph, graph.layers[l]);
+        all_parameters += parameters;
+        summary_line(text, graph.layer_name(static_cast<int>(l)), "not used", "", grouped(parameters), "");
     }
     summary_line(text, "total", "", "", grouped(all_parameters), grouped(all_macs));
     return text;

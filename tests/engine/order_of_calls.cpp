@@ -5,7 +5,9 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "../support/bits.hpp"
@@ -64,6 +66,31 @@ struct NoNorm {
     Linear<8, classes> fc;
     constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(relu(conv(x)))); }
     RESNET_MEMBERS(conv, fc)
+};
+
+/// A map of one position, of whose taps one alone touches data; of larger images all do.
+struct Shrinking {
+    static constexpr Extent image{4, 4};
+    static constexpr int classes = SmallResNet::classes;
+    Conv2d<3, 16, k3, 4> conv1;
+    Conv2d<16, 16, k3> conv2;
+    Linear<16, classes> fc;
+    constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(conv2(relu(conv1(x))))); }
+    RESNET_MEMBERS(conv1, conv2, fc)
+};
+
+/// Its linear layer reads a flattened map of the usual image, and another's channels.
+struct ByExtent {
+    static constexpr Extent image{4, 4};
+    static constexpr int classes = SmallResNet::classes;
+    Conv2d<3, 4, k2, 2, 0> narrow;
+    Conv2d<3, 16, k1> wide;
+    Linear<16, classes> fc;
+    constexpr auto operator()(Value<3> x) const {
+        if (x.extent() == image) return fc(flatten<16>(narrow(x)));
+        return fc(adaptive_avg_pool2d(wide(x)));
+    }
+    RESNET_MEMBERS(narrow, wide, fc)
 };
 
 /// Gradients wait for an apply, and the model has other weights since.
@@ -145,6 +172,38 @@ TEST_CASE("order of calls: a look at another extent's plan drops the forward, an
     trainer.forward(batch.images, batch.labels);
     trainer.check_batch(7);  // the same extent: nothing is dropped
     CHECK_NOTHROW(trainer.backward());
+}
+
+TEST_CASE("order of calls: a question about another extent changes nothing of the training that follows") {
+    const Model<Shrinking> initial{Seed{1}};
+    const Batch batch(4, 1, Shrinking::image);
+    const auto trained = [&](bool ask) {
+        auto model = initial;
+        Trainer trainer{model, Adam{}, {.clip_norm = 0.1f}};
+        if (ask) trainer.check_batch(4, {8, 8});
+        const double norm = trainer.step(batch.images, batch.labels).gradient_norm;
+        return std::tuple{std::move(model), norm, trainer.engine().live()};
+    };
+    CHECK(trained(true) == trained(false));
+}
+
+TEST_CASE("order of calls: images of an extent that would read a linear layer's weights in another order are refused") {
+    const std::string message =
+        "linear: expected one kind of flattened map for all uses of the layer, at each extent of the images, found two";
+    Model<ByExtent> model{Seed{1}};
+    Trainer trainer{model, SGD{}};
+    const Batch usual(2, 1, ByExtent::image), others(2, 1, {8, 8});
+    trainer.step(usual.images, usual.labels);
+    CHECK_THROWS_WITH_AS(trainer.step(others.images, others.labels), message.c_str(), Error);
+    CHECK_THROWS_WITH_AS((Classifier{model, {.image = {8, 8}}}), message.c_str(), Error);
+    trainer.step(usual.images, usual.labels);
+}
+
+TEST_CASE("order of calls: images of more positions than tables can count are refused before memory is asked for") {
+    Model<Spare> model{Seed{1}};
+    Trainer trainer{model, SGD{}};
+    CHECK_THROWS_WITH_AS(trainer.check_batch(2, {50'000, 50'000}),
+                         "plan: expected maps of at most 2^30 positions, found 50000x50000", Error);
 }
 
 TEST_CASE("order of calls: gradients of batches of several extents accumulate") {

@@ -144,6 +144,17 @@ TEST_CASE("fuse: what the body computes and nobody reads is left out") {
         return a(x);
     };
     CHECK(fused<With<dead>>(Mode::training) == "t0 = input\nt1 = convolution t0\n");
+    constexpr auto chain = [](auto x, const auto& a, const auto& b, const auto& bn) {
+        static_cast<void>(relu(bn(b(x))));
+        return a(x);
+    };
+    CHECK(fused<With<chain>>(Mode::training) == "t0 = input\nt1 = convolution t0\n");
+    constexpr auto reader = [](auto x, const auto& a, const auto&, const auto& bn) {
+        const auto y = a(x);
+        static_cast<void>(relu(y));  // does not keep the norm out of the convolution
+        return bn(y);
+    };
+    CHECK(fused<With<reader>>(Mode::inference) == "t0 = input\nt1 = bn(convolution t0)\n");
 }
 
 TEST_CASE("fuse: batch norm of the image gets its statistics from a step of its own") {

@@ -123,7 +123,8 @@ TEST_CASE("trace: a linear layer on flattened maps of two shapes is an error, an
         RESNET_MEMBERS(conv, narrow, fc)
     };
     CHECK(error_of<Wide>({4, 4}) ==
-          "linear: expected one extent of the flattened map for all uses of the layer, found two");
+          "linear: expected the same flattened map for all uses of the layer, whatever the extent of the images, found "
+          "two");
 
     struct PooledFirst {
         Conv2d<3, 16, k1> conv;
@@ -136,7 +137,8 @@ TEST_CASE("trace: a linear layer on flattened maps of two shapes is an error, an
         RESNET_MEMBERS(conv, narrow, fc)
     };
     CHECK(error_of<PooledFirst>({4, 4}) ==
-          "linear: expected one extent of the flattened map for all uses of the layer, found two");
+          "linear: expected the same flattened map for all uses of the layer, whatever the extent of the images, found "
+          "two");
 }
 
 TEST_CASE("trace: nodes are recorded in the order of the body, each with its inputs") {

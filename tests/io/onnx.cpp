@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 #include <string>
 #include <vector>
@@ -226,6 +227,20 @@ TEST_CASE("onnx: a custom operation is an error that names it, and no file is wr
 
 TEST_CASE("onnx: a file that can't be written is an error") {
     CHECK_THROWS_AS(to_onnx(used_model<Plain>(), "/nowhere/net.onnx"), FileError);
+}
+
+TEST_CASE("onnx: weights that are not finite do not take the place of a file, nor do more than its format can hold") {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "net.onnx";
+    auto model = used_model<Plain>();
+    to_onnx(model, path);
+    const auto before = file_content(path);
+    model.set_parameter("fc.bias", std::vector<float>{0, 1, std::numeric_limits<float>::infinity(), 0, 0});
+    CHECK_THROWS_WITH_AS(to_onnx(model, path), "fc.bias: expected finite numbers, found inf (nothing was saved)",
+                         NotFiniteError);
+    CHECK(file_content(path) == before);
+    CHECK_NOTHROW(detail::check_message_size((std::size_t{1} << 31) - 1));
+    CHECK_THROWS_AS(detail::check_message_size(std::size_t{1} << 31), Error);
 }
 
 TEST_CASE("onnx: equal models give equal bytes") {

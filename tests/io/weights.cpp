@@ -68,6 +68,21 @@ TEST_CASE("weights: what was saved is loaded, to the bit: parameters, statistics
     CHECK(file_content(folder.path() / "again") == file_content(folder.path() / "model"));
 }
 
+TEST_CASE("weights: the caller's notes are in the metadata, and a file with them is loaded as one without") {
+    const TemporaryFolder folder;
+    const Net model = trained();
+    save(model, folder.path() / "model", {{"recipe", "fast"}, {"seed", "7"}});
+    const Metadata metadata = TensorFile{folder.path() / "model"}.metadata();
+    CHECK(metadata.at("note.recipe") == "fast");
+    CHECK(metadata.at("note.seed") == "7");
+    Net loaded{Seed{2}};
+    load(loaded, folder.path() / "model");
+    CHECK(loaded == model);
+    save(model, folder.path() / "other", {{"latin 1", "\xe9t\xc3\xa9"}, {"long", "a/b\n"}});
+    CHECK(TensorFile{folder.path() / "other"}.metadata().at("note.latin 1") == "\xef\xbf\xbdt\xc3\xa9");
+    CHECK(TensorFile{folder.path() / "other"}.metadata().at("note.long") == "a/b\n");
+}
+
 TEST_CASE("weights: a model in double is saved in double, and each reads the other's file") {
     const TemporaryFolder folder;
     Model<Tiny<5>, double> fine{Seed{3}};
@@ -148,6 +163,14 @@ TEST_CASE("weights: a file that does not fit is refused with all that is missing
               static const std::vector<std::uint64_t> too_many{1ull << 63};
               draft["bn1.num_batches_tracked"] = tensor_record("bn1.num_batches_tracked", {}, too_many);
           }).starts_with(": bn1.num_batches_tracked: expected values of the type I64"));
+    CHECK(refusal([](Draft& draft) {
+              static const std::vector<std::int64_t> negative{-5};
+              draft["bn1.num_batches_tracked"] = tensor_record("bn1.num_batches_tracked", {}, negative);
+          }) == ": bn1.num_batches_tracked: expected a count of 0 ... 1e18, found -5");
+    CHECK(refusal([](Draft& draft) {
+              static const std::vector<std::int64_t> most{std::numeric_limits<std::int64_t>::max()};
+              draft["bn1.num_batches_tracked"] = tensor_record("bn1.num_batches_tracked", {}, most);
+          }) == ": bn1.num_batches_tracked: expected a count of 0 ... 1e18, found 9223372036854775807");
 }
 
 TEST_CASE("weights: num_batches_tracked may be missing, as in PyTorch, and then stays as it is") {

@@ -3,6 +3,7 @@
 
 #include <resnet/blocks.hpp>
 #include <resnet/graph/cost.hpp>
+#include <resnet/resnet18.hpp>
 
 #include "../support/names.hpp"
 
@@ -31,6 +32,13 @@ static_assert(output_of<Conv2d<3, 4, k3, ConvOptions{.stride = 2, .padding = 1}>
 static_assert(output_of<Conv2d<3, 4, Kernel{2}, 1, 0>>({5, 8}) == Extent{4, 7});
 static_assert(output_of<Conv2d<3, 4, Kernel{9}, 2>>({9, 10}) == Extent{5, 5});
 static_assert(output_of<Conv2d<3, 4, k3, 1, 0>>({3, 3}) == Extent{1, 1});
+
+// A network for images of another extent derives from one.
+struct Larger : ResNet18<10> {
+    static constexpr Extent image{64, 64};
+};
+static_assert(parameter_count<Larger>() == parameter_count<ResNet18<10>>());
+static_assert(trace<Larger>(Larger::image).nodes.size() == trace<ResNet18<10>>({32, 32}).nodes.size());
 
 static_assert(parameter_count<One<Conv2d<3, 4, k3>>>() == 3 * 4 * 9 + 4);
 static_assert(parameter_count<One<Conv2d<3, 4, k3, ConvOptions{.bias = false}>>>() == 3 * 4 * 9);

@@ -164,8 +164,9 @@ inline Index winograd_needed(const Plan& plan, Index images) {
     return needed;
 }
 
-/// Doubles for the partial sums of any step.
+/// Doubles for the partial sums of any step: of statistics, the loss and gradients, which inference does not have.
 inline Index partial_sums_needed(const Plan& plan, Index images) {
+    if (plan.program().mode == Mode::inference) return 0;
     Index needed = 0;
     for (int i = 0; i < plan.size(); ++i) {
         const Step& step = at(plan.program().steps, i);

@@ -86,6 +86,7 @@ public:
           weights_{weights},
           normalization_{normalization},
           packs_{plan_, kernels_} {
+        weights_.check_layout(plan_.graph());
         packs_.fold(weights_);
     }
     InferenceEngine(const InferenceEngine&) = delete;

@@ -25,8 +25,8 @@ inline std::vector<char> used_layers(const Graph& graph) {
 }
 
 /// The ranges of all parameters that are not frozen and used, by this plan or an earlier one that gave them a gradient.
-/// A convolution's taps that touch no data, and a bias that only batch norms see, are not live. `live_before` (by element / 16) remembers what was live in earlier plans: an
-/// optimizer's moments are no longer zero there.
+/// A convolution's taps that touch no data, and a bias that only batch norms see, are not live. `live_before` (by
+/// element / 16) remembers what was live in earlier plans: an optimizer's moments are no longer zero there.
 inline std::vector<ParameterRange> parameter_ranges(const Plan& plan, const std::vector<char>& frozen,
                                                     std::vector<char>& live_before) {
     const Graph& graph = plan.graph();

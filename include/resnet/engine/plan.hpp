@@ -1,4 +1,4 @@
-// A Program made ready to run on this CPU: kernel, tables and packed weights of each step, and where each tensor lies
+// A Program made ready to run on this CPU: kernel and tables of each step, where its packed weights lie, and each tensor
 // in the arena. A plan is independent of the batch: offsets are counted in elements an image.
 #pragma once
 
@@ -40,6 +40,7 @@ struct PlanOptions {
 
 class Plan {
 public:
+    /// Error where a tensor has more than 2^30 positions.
     Plan(Graph graph, Program program, const PlanOptions& options, Panels panels);
 
     const Graph& graph() const noexcept { return graph_; }
@@ -62,7 +63,7 @@ public:
     template <class Scalar = float>
     Index bytes(Index images, int workers) const;
 
-    /// Kernel, shape, macs and bytes of each step, and why the kernels before it declined.
+    /// Kernel, shape and macs of each step, and why the kernels before it declined.
     std::string print() const;
 
 private:
@@ -116,7 +117,13 @@ inline Plan::Plan(Graph graph, Program program, const PlanOptions& options, Pane
       options_{options},
       block_{options.block > 0 ? options.block : detail::default_block(graph_)},
       steps_(program_.steps.size()) {
-    for (const Tensor& tensor : program_.tensors) channels_ = std::max(channels_, tensor.channels);
+    constexpr Index most_positions = Index{1} << 30;  // tables count them in an int
+    for (const Tensor& tensor : program_.tensors) {
+        if (tensor.extent.area() > most_positions)
+            throw Error("plan", "maps of at most 2^30 positions",
+                        detail::text(tensor.extent.height, "x", tensor.extent.width));
+        channels_ = std::max(channels_, tensor.channels);
+    }
     for (int i = 0; i < size(); ++i)
         if (const Step& step = at(program_.steps, i); detail::is_convolution(step.kind))
             plan_convolution(step, at(steps_, i), panels);

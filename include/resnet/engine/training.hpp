@@ -114,6 +114,7 @@ public:
             throw;
         }
         has_gradients_ = true;
+        live_ = planned_live_;
     }
 
     /// One optimizer step on `scale` times the gradients; returns their norm before clipping. Commits the staged
@@ -158,7 +159,7 @@ public:
         return *plan_;
     }
 
-    /// What the plans so far give a gradient, by element / 16: see parameter_ranges. With the optimizer it is all that
+    /// What the backwards so far gave a gradient, by element / 16: see parameter_ranges. With the optimizer it is all that
     /// a step takes from the steps before it, where no forward waits for its apply.
     const std::vector<char>& live() const noexcept { return live_; }
     /// Forwards since the last apply.
@@ -196,6 +197,7 @@ private:
             planned_frozen_ == weights_.frozen())
             return;
         Graph graph = tracer_(extent);
+        weights_.check_layout(graph);
         Program program = differentiate(graph, fuse(graph, Mode::training), weights_.frozen());
         try {
             workspace_.reset();
@@ -204,7 +206,8 @@ private:
             packs_.emplace(*plan_, kernels_);
             workspace_.emplace(*plan_);
             planned_frozen_ = weights_.frozen();
-            ranges_ = parameter_ranges(*plan_, planned_frozen_, live_);
+            planned_live_ = live_;
+            ranges_ = parameter_ranges(*plan_, planned_frozen_, planned_live_);
             for (ParameterRange& range : ranges_) {
                 range.learning_rate = options_.learning_rate_factors.of(range.role);
                 range.weight_decay = options_.weight_decay_factors.of(range.role);
@@ -301,7 +304,7 @@ private:
     const Kernels<Scalar>& kernels_;
     Optimizer<Scalar> optimizer_;
     Buffer<Scalar> gradients_, staged_statistics_;
-    std::vector<char> live_;
+    std::vector<char> live_, planned_live_;  // the latter: once the plan's backward has run
     int staged_ = 0;
     std::optional<Plan> plan_;
     std::optional<Packs<Scalar>> packs_;

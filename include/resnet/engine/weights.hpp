@@ -20,6 +20,7 @@
 #include <resnet/core/random.hpp>
 #include <resnet/graph/initialization.hpp>
 #include <resnet/graph/program.hpp>
+#include <resnet/graph/rules.hpp>
 
 namespace resnet::inline v0 {
 
@@ -115,6 +116,9 @@ void reorder(const ParameterSpec& spec, Ours* ours, Theirs* theirs) {
 
 }  // namespace detail
 
+/// Of batches or steps: an int64 has room for nine times as many.
+inline constexpr std::int64_t largest_count = 1'000'000'000'000'000'000;
+
 /// Parameters, running statistics and counters of one network.
 template <class Scalar>
 class Weights {
@@ -154,7 +158,7 @@ public:
     std::vector<char>& frozen() noexcept { return frozen_; }
     const std::vector<char>& frozen() const noexcept { return frozen_; }
 
-    /// Rises whenever numbers change, also by assignment, so that packed copies know that they are old.
+    /// Rises whenever numbers change, also by assignment, so that what was computed from them is known to be old.
     std::uint64_t generation() const noexcept { return generation_.value; }
     void changed() noexcept { ++generation_.value; }
 
@@ -252,6 +256,17 @@ public:
         changed();
     }
 
+    /// Error where a graph of the same network, of images of another extent, reads a linear layer's weights in another
+    /// order than they lie here: flattened maps of other channels, in a body that asks for the extent.
+    void check_layout(const Graph& other) const {
+        for (const Node& node : other.nodes) {
+            if (node.op != Op::linear) continue;
+            const int weight = at(other.layers, node.layer).first_parameter;
+            if (at(other.parameters, weight).spec.in != at(graph_.parameters, weight).spec.in)
+                rules::linear_is_used_on_unlike_maps();
+        }
+    }
+
     /// The same bits: parameters, statistics and counters.
     friend bool operator==(const Weights& a, const Weights& b) {
         const auto same = [](const Buffer<Scalar>& x, const Buffer<Scalar>& y) {
@@ -276,8 +291,8 @@ private:
     };
 
     static void check_counter(const std::string& name, double count) {
-        constexpr double most = 1e18;  // an int64 has a little more
-        if (!(count >= 0 && count <= most)) throw Error(name, "a count of 0 ... 1e18", std::to_string(count));
+        if (!(count >= 0 && count <= static_cast<double>(largest_count)))
+            throw Error(name, "a count of 0 ... 1e18", std::to_string(count));
     }
 
     Index statistics_offset(const StateEntry& entry) const {

@@ -4,7 +4,9 @@
 //     template <int C>
 //     struct Swish {                                              // y = x sigmoid(beta x), one beta a channel
 //         static constexpr std::string_view name = "swish";
-//         static constexpr auto parameter_specs() { return std::array{ParameterSpec{"beta", Role::custom, 1, C, 1, 1, 1, 1.0}}; }
+//         static constexpr auto parameter_specs() {
+//             return std::array{ParameterSpec{"beta", Role::custom, 1, C, 1, 1, 1, 1.0}};
+//         }
 //         static constexpr Extent output(Extent input) { return input; }
 //         static constexpr Index macs(Extent input) { return input.area() * C; }
 //         template <class Scalar> static void forward(const CustomForward<Scalar>& op) noexcept;

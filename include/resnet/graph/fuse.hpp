@@ -2,6 +2,7 @@
 // pointwise step, relu(a + b), where a and b may be batch-normalised; inference folds them into the convolution before.
 //
 // A node's value is first an expression that costs nothing; it becomes a tensor only when a reader needs it in memory.
+// What the output does not depend on becomes no step: such a batch norm's statistics stand still, where PyTorch's move.
 #pragma once
 
 #include <resnet/graph/program.hpp>
@@ -17,10 +18,11 @@ public:
           uses_(graph.nodes.size(), 0),
           expressions_(graph.nodes.size()) {
         program_.mode = mode;
-        for (const Node& node : graph.nodes)
-            for (const int input : node.inputs)
-                if (input >= 0) ++at(uses_, input);
         ++at(uses_, graph.output);
+        for (int id = graph.output; id >= 0; --id)  // readers come behind what they read
+            if (at(uses_, id) > 0)
+                for (const int input : at(graph.nodes, id).inputs)
+                    if (input >= 0) ++at(uses_, input);
     }
 
     constexpr Program run() {

@@ -46,6 +46,10 @@ template <class T, std::size_t... I>
 concept has_fields = requires {
     T{(static_cast<void>(I), Anything{})...};
 };
+/// The type that has the list: the network, or what it derives from to say another `image`.
+template <class Owner, class Members>
+std::type_identity<Owner> owner_of(Members (Owner::*)() const);
+
 template <class T, std::size_t... I>
 consteval std::size_t field_count(std::index_sequence<I...>) {
     if constexpr (has_fields<T, I..., sizeof...(I)>)
@@ -53,12 +57,20 @@ consteval std::size_t field_count(std::index_sequence<I...>) {
     else return sizeof...(I);
 }
 
+template <class T, std::size_t Listed>
+consteval bool lists_every_member() {
+    using Owner = typename decltype(owner_of(&T::resnet_members))::type;
+    if constexpr (!std::is_aggregate_v<T>) return true;
+    else if constexpr (std::is_same_v<Owner, T>) return field_count<T>(std::index_sequence<>{}) == Listed;
+    else return field_count<T>(std::index_sequence<>{}) == 1 && lists_every_member<Owner, Listed>();  // 1: the base
+}
+
 }  // namespace detail
 
 /// An aggregate must list as many members as it has fields: a forgotten one would keep its initial weights out of
-/// files.
+/// files. One that derives from a network has no further fields.
 template <class T, std::size_t Listed>
-concept every_member_is_listed = !std::is_aggregate_v<T> || detail::field_count<T>(std::index_sequence<>{}) == Listed;
+concept every_member_is_listed = detail::lists_every_member<T, Listed>();
 
 namespace detail {
 

@@ -41,6 +41,7 @@ constexpr Features<F> operator*(float factor, Features<F> x) {
 
 /// The largest of each window; padding never wins. PyTorch: F.max_pool2d(x, Size, Stride, Padding).
 template <int Size, int Stride = Size, int Padding = 0, int C>
+requires window_is_positive<Size, Stride, Padding>
 constexpr Value<C> max_pool2d(Value<C> x) {
     return {x.graph(), detail::record(x.graph(), detail::pooled<Size, Stride, Padding>(Op::max_pool, x))};
 }
@@ -48,6 +49,7 @@ constexpr Value<C> max_pool2d(Value<C> x) {
 /// The mean of each window; padding counts as zeros (PyTorch's count_include_pad). PyTorch: F.avg_pool2d(x, Size,
 /// Stride, Padding).
 template <int Size, int Stride = Size, int Padding = 0, int C>
+requires window_is_positive<Size, Stride, Padding>
 constexpr Value<C> avg_pool2d(Value<C> x) {
     return {x.graph(), detail::record(x.graph(), detail::pooled<Size, Stride, Padding>(Op::average_pool, x))};
 }

@@ -74,7 +74,7 @@ constexpr Node scaled(float factor, const auto& x) {
 
 template <int Size, int Stride, int Padding>
 constexpr Node pooled(Op op, const auto& x) {
-    if (2 * Padding > Size) rules::padding_is_not_smaller_than_the_window(name_of(op));
+    if (2 * Padding > Size) rules::padding_is_more_than_half_the_window(name_of(op));
     Node node = unary(op, x);
     node.window = {Size, Size, Stride, Padding};
     node.extent = windowed(name_of(op), node.extent, node.window);

@@ -39,9 +39,9 @@ namespace rules {
     throw Error("custom_operation", "an output of at least 1x1", detail::text(found.height, "x", found.width));
 }
 [[noreturn]] inline void linear_is_used_on_unlike_maps() {
-    throw Error("linear", "one extent of the flattened map for all uses of the layer", "two");
+    throw Error("linear", "the same flattened map for all uses of the layer, whatever the extent of the images", "two");
 }
-[[noreturn]] inline void padding_is_not_smaller_than_the_window(std::string_view op) {
+[[noreturn]] inline void padding_is_more_than_half_the_window(std::string_view op) {
     throw Error(op, "padding of at most half the window", "more");
 }
 }  // namespace rules

@@ -50,5 +50,7 @@ template <int Got, int Expected>
 concept input_features_match = Got == Expected;
 template <int Left, int Right>
 concept summands_have_equal_channels = Left == Right;
+template <int Size, int Stride, int Padding>
+concept window_is_positive = (Size > 0) && (Stride > 0) && (Padding >= 0);
 
 }  // namespace resnet::inline v0

@@ -34,7 +34,8 @@ struct OnnxOptions {
 /// Writes the network and its weights. Input `images`, [N][3][height][width] floats that are already normalised (mean
 /// and standard deviation stand in the file's metadata under the names that `save` gives them); output `logits`,
 /// [N][classes]; N is left open. Tensors have PyTorch's names. Atomically and durably, as `save`.
-/// Error where the network has a custom operation, which ONNX does not know; FileError where the file can't be written.
+/// Error where the network has a custom operation, which ONNX does not know, or 2 GiB of weights; NotFiniteError where
+/// a number is not finite as a float; FileError where the file can't be written.
 /// PyTorch: torch.onnx.export(net.eval(), images, path, dynamic_shapes=...).
 template <class Net, class Scalar>
 void to_onnx(const Model<Net, Scalar>& model, const std::filesystem::path& path, const OnnxOptions& options = {});
@@ -57,6 +58,12 @@ enum Tensor { tensor_dims = 1, tensor_data_type = 2, tensor_name = 8, tensor_raw
 enum ValueInfo { value_name = 1, value_type = 2 };
 enum Type { tensor_type = 1, type_elem = 1, type_shape = 2, shape_dim = 1, dim_value = 1, dim_param = 2 };
 }  // namespace onnx
+
+/// A message of Protocol Buffers is shorter than 2 GiB (protobuf.dev/programming-guides/proto-limits).
+inline void check_message_size(std::size_t bytes) {
+    if (bytes >= std::size_t{1} << 31)
+        throw Error("to_onnx", "a network of less than 2 GiB", text(bytes, " bytes"), "nothing was saved");
+}
 
 /// Writes the fields of an ONNX graph, node by node in the order of the network's body.
 template <class Scalar>
@@ -232,6 +239,7 @@ private:
         if (std::ranges::find(written_, name) != written_.end()) return name;
         written_.push_back(name);
         const std::vector<float> floats(values.begin(), values.end());
+        check_finite(name, std::span{floats});
         to_.message(onnx::graph_initializer, [&](ProtobufWriter& to) {
             for (const Index extent : shape) to.integer(onnx::tensor_dims, extent);
             to.integer(onnx::tensor_data_type, onnx::element_float);
@@ -346,6 +354,7 @@ void to_onnx(const Model<Net, Scalar>& model, const std::filesystem::path& path,
             to.text(onnx::entry_key, key);
             to.text(onnx::entry_value, detail::numbers_text(numbers));
         });
+    detail::check_message_size(file.content().size());
     AtomicFile to{path};
     to.write(file.content());
     to.commit();

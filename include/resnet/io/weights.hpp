@@ -43,10 +43,10 @@ template <class Net, class Scalar>
 void load(Model<Net, Scalar>& model, const std::filesystem::path& path, const LoadOptions& options = {});
 
 /// Writes all weights and statistics, and the normalisation as metadata; atomically and durably. `notes` are texts of
-/// the caller's, such as the recipe and the seed: TensorFile{path}.metadata() has each under note.<its name>.
-/// FileError where it can't be written, NotFiniteError where a number is not finite, Error for notes that are not UTF-8
-/// or longer than a header may be (write_tensor_file): then the old file is as it was, but for a last "to sync the
-/// folder".
+/// the caller's, such as the recipe and the seed: TensorFile{path}.metadata() has each under note.<its name>, with
+/// U+FFFD for bytes that are no UTF-8, as names of files may have them.
+/// FileError where it can't be written, NotFiniteError where a number is not finite, Error for notes longer than a
+/// header may be (write_tensor_file): then the old file is as it was, but for a last "to sync the folder".
 template <class Net, class Scalar>
 void save(const Model<Net, Scalar>& model, const std::filesystem::path& path, const Metadata& notes = {});
 
@@ -68,6 +68,14 @@ bool all_finite(std::span<const Scalar> values) {
     Bits carried = 0;
     for (const Scalar value : values) carried |= (std::bit_cast<Bits>(value) & ~sign) + (sign - infinity);
     return (carried & sign) == 0;
+}
+
+/// NotFiniteError where a number is infinite or none: what diverged must not take the place of what was good.
+template <class Scalar>
+void check_finite(const std::string& name, std::span<const Scalar> values) {
+    if (all_finite(values)) return;
+    const auto found = std::ranges::find_if(values, [](Scalar value) { return !std::isfinite(value); });
+    throw NotFiniteError(name, "finite numbers", std::to_string(*found), "nothing was saved");
 }
 
 /// Tensors for a file, with what refers to their numbers: one block on huge pages, since a vector for each takes three
@@ -92,7 +100,7 @@ public:
         tensors_.push_back(tensor_record(std::move(name), entry.shape, tensor));
         return tensor;
     }
-    /// NotFiniteError where a number is infinite or none: what diverged must not take the place of what was good.
+    /// NotFiniteError where a number is infinite or none.
     void add_model(const Weights<Scalar>& weights, std::string_view prefix = {}) {
         for (const StateEntry& entry : weights.state()) {
             if (entry.kind != StateEntry::Kind::num_batches_tracked) {
@@ -109,12 +117,6 @@ public:
     std::span<const TensorRecord> tensors() const { return tensors_; }
 
 private:
-    static void check_finite(const std::string& name, std::span<const Scalar> values) {
-        if (all_finite(values)) return;
-        const auto found = std::ranges::find_if(values, [](Scalar value) { return !std::isfinite(value); });
-        throw NotFiniteError(name, "finite numbers", std::to_string(*found), "nothing was saved");
-    }
-
     Memory values_;
     std::span<Scalar> free_;
     std::vector<std::int64_t> counters_;
@@ -125,7 +127,7 @@ private:
 template <class Scalar>
 class ModelTensors {
 public:
-    /// `tensors`: one for each entry of the state, or null. FormatError where a counter is no int64.
+    /// `tensors`: one for each entry of the state, or null. FormatError where a counter is no int64 of 0 ... 1e18.
     ModelTensors(const TensorFile& file, std::span<const StateEntry> state,
                  std::span<const TensorRecord* const> tensors) {
         std::size_t longest = 0;
@@ -133,8 +135,11 @@ public:
             if (tensors[i] == nullptr) continue;
             const StateEntry& entry = state[i];
             const bool is_counter = entry.kind == StateEntry::Kind::num_batches_tracked;
-            assignments_.push_back(
-                {&entry, tensors[i], is_counter ? file.read<std::int64_t>(tensors[i]->name).front() : 0});
+            const std::int64_t count = is_counter ? file.read<std::int64_t>(tensors[i]->name).front() : 0;
+            if (count < 0 || count > largest_count)
+                throw FormatError(text(file.name(), ": ", tensors[i]->name), "a count of 0 ... 1e18",
+                                  std::to_string(count));
+            assignments_.push_back({&entry, tensors[i], count});
             longest = std::max(longest, static_cast<std::size_t>(entry.elements()));
         }
         values_ = allocate(longest * sizeof(Scalar));
@@ -262,7 +267,7 @@ void save(const Model<Net, Scalar>& model, const std::filesystem::path& path, co
     detail::TensorCollection<Scalar> collection{elements, model.state().size()};
     collection.add_model(model.weights());
     Metadata metadata = detail::normalization_text(model.normalization());
-    metadata.merge(detail::notes_text(notes));
+    for (const auto& [key, value] : detail::notes_text(notes)) metadata[detail::utf8(key)] = detail::utf8(value);
     write_tensor_file(path, collection.tensors(), std::move(metadata));
 }
 

@@ -37,7 +37,8 @@ struct TileWeights {
 inline constexpr Index prefetch_distance = 512;
 constexpr Index weights_ahead(Index rows) { return rows <= 4 ? prefetch_distance : 0; }
 
-/// output[Rows][TilePanels * PanelVectors * lanes] = epilogue(sum over taps, k < depth of input[row][k] * weight[tap][k]).
+/// output[Rows][TilePanels * PanelVectors * lanes]
+///     = epilogue(sum over taps, k < depth of input[row][k] * weight[tap][k]).
 template <class Scalar, int Rows, int PanelVectors, int TilePanels = 1>
 void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, int count, Index depth,
                       const TileWeights<Scalar>& weight, const TileTarget<Scalar>& target) {
