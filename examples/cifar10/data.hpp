@@ -28,8 +28,7 @@ inline std::string variable(const char* name) {
 /// Where `run` puts what it downloads.
 inline std::filesystem::path cache() {
     const std::string cache = variable("XDG_CACHE_HOME");
-    return (cache.empty() ? std::filesystem::path{variable("HOME")} / ".cache" : std::filesystem::path{cache}) /
-           "resnet/cifar10";
+    return std::filesystem::path{cache.empty() ? variable("HOME") + "/.cache" : cache} / "resnet/cifar10";
 }
 
 inline bool holds(const std::filesystem::path& folder, const char* file) {

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>     // open
 #include <sys/file.h>  // flock
+#include <sys/stat.h>  // fstat, stat
 #include <unistd.h>    // close
 
 #include <cerrno>
@@ -16,7 +17,8 @@ class FolderLock {
 public:
     /// std::runtime_error where another process holds it, std::system_error where it can't be opened.
     explicit FolderLock(const std::filesystem::path& folder)
-        : folder_{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)} {
+        : path_{folder},
+          folder_{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)} {
         if (folder_ < 0) throw std::system_error(errno, std::generic_category(), folder.string());
         if (::flock(folder_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
             ::close(folder_);
@@ -29,6 +31,16 @@ public:
     FolderLock& operator=(const FolderLock&) = delete;
     ~FolderLock() { ::close(folder_); }
 
+    /// std::runtime_error where the folder was removed or another one has its name: files would come among another
+    /// run's.
+    void check() const {
+        struct stat held, named;
+        const bool same = ::fstat(folder_, &held) == 0 && ::stat(path_.c_str(), &named) == 0 &&
+                          held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+        if (!same) throw std::runtime_error(path_.string() + " is no longer the folder that this run began with");
+    }
+
 private:
+    std::filesystem::path path_;
     int folder_;
 };

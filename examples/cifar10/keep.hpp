@@ -70,11 +70,14 @@ public:
                                      (can_go_on ? "go on with it by --resume, or name" : "name") +
                                      " another folder with --out");
         }
+        for (const auto& entry : std::filesystem::directory_iterator{folder})
+            if (!options.resume && entry.path().filename().string().starts_with("events.out.tfevents."))
+                throw std::runtime_error(entry.path().string() + " is there already; name another folder with --out");
         remove_leftovers(folder);
     }
 
-    /// Where the run goes on, or begins; then it is kept at once, so that a folder that can't be written is known
-    /// before the first epoch.
+    /// Where the run goes on, or begins. It is kept at once, so that a folder that can't be written is known before the
+    /// first epoch, and a number of epochs that has become larger is not forgotten.
     template <class Net>
     Reached begin(resnet::Trainer<Net>& trainer, resnet::MovingAverage<Net>* average) const {
         if (!options_.resume) {
@@ -102,18 +105,22 @@ public:
                          best_.c_str());
             best = -1;
         }
-        return {.epoch = position.epoch,
-                .batch = position.batch,
-                .loss = {.sum = number("loss sum"), .images = static_cast<resnet::Index>(number("loss images"))},
-                .seconds = number("seconds"),
-                .accuracy = number("accuracy"),
-                .best = best};
+        const Reached reached{
+            .epoch = position.epoch,
+            .batch = position.batch,
+            .loss = {.sum = number("loss sum"), .images = static_cast<resnet::Index>(number("loss images"))},
+            .seconds = number("seconds"),
+            .accuracy = number("accuracy"),
+            .best = best};
+        if (std::cmp_less(reached.epoch, options_.epochs)) last(trainer, average, reached);
+        return reached;
     }
 
     template <class Net>
     void last(const resnet::Trainer<Net>& trainer, const resnet::MovingAverage<Net>* average,
               const Reached& reached) const {
         if (last_.empty()) return;
+        lock_->check();
         resnet::Metadata notes = origin();
         notes["option epochs"] = std::to_string(options_.epochs);
         notes["loss sum"] = exact(reached.loss.sum);
@@ -132,7 +139,9 @@ public:
     /// Before `last`: a run that ends between the two tests this epoch again, and finds it as good again.
     template <class Net>
     void best(const resnet::Model<Net>& model) const {
-        if (!best_.empty()) resnet::save(model, best_, origin());
+        if (best_.empty()) return;
+        lock_->check();
+        resnet::save(model, best_, origin());
     }
 
 private:

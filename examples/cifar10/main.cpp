@@ -1,5 +1,5 @@
-// Trains a residual network on CIFAR-10 and tests it, as the PyTorch tutorial does: the same network, recipe and
-// numbers. `run`, beside this file, builds it, fetches the data and passes its arguments on.
+// Trains a residual network on CIFAR-10 and tests it, as the PyTorch tutorial does: the same network and the same
+// recipe. `run`, beside this file, builds it, fetches the data and passes its arguments on.
 #define RESNET_IMAGE_IMPLEMENTATION  // for the PNG files in the report
 #include <algorithm>
 #include <cmath>
@@ -49,8 +49,8 @@ void train(resnet::Trainer<Net>& trainer, const resnet::Loader& loader, const au
         after(number);
         reached.batch = batch.number + 1;
         reached.loss.add(step.loss, batch.size());
-        progress.show(reached.loss.images, reached.loss.value());
         if (interrupt_signal != 0) break;
+        progress.show(reached.loss.images, reached.loss.value());
     }
 }
 
@@ -141,6 +141,7 @@ int train_and_test(const Options& options, const Data& data) {
         const double accuracy = tested->accuracy;
         std::printf("%s: mean loss %.4f, %.1f s, %.0f images/s, test accuracy %.2f %%\n", name.c_str(),
                     reached.loss.value(), reached.seconds, images_per_second, 100 * accuracy);
+        keep.check();
         if (accuracy > reached.best) keep.best(model);
         record.epoch({.epoch = Index{reached.epoch} + 1,
                       .step = (Index{reached.epoch} + 1) * loader.batches(),

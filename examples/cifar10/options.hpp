@@ -9,6 +9,7 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -49,10 +50,13 @@ inline std::string check_positive(const std::string& text) {
     return is_number && std::isfinite(number) && number > 0 ? "" : text + " is not a finite number above 0";
 }
 
-/// For a whole number; CLI11 would take -1 for the largest one.
+/// For a whole number; CLI11 would take -1 and 2^64 for the largest one, and 010 for 8.
 inline std::string check_unsigned(const std::string& text) {
-    const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-    return digits ? "" : text + " is not a whole number of at least 0";
+    std::uint64_t number = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
+    const bool as_printed = error == std::errc{} && stop == end && (text == "0" || text.front() != '0');
+    return as_printed ? "" : text + " is not a whole number of 0 to 2^64 - 1, without zeros before it";
 }
 
 inline std::string check_not_empty(const std::string& text) { return text.empty() ? "an empty name" : ""; }
@@ -76,8 +80,11 @@ inline void add_options(CLI::App& app, Options& options) {
         ->check(CLI::IsMember({"tutorial", "fast", "best"}))
         ->capture_default_str();
     app.add_option("--epochs", options.epochs, "times that the training images are gone through")
+        ->check(check_unsigned)
         ->check(CLI::Range(1, 100'000));
-    app.add_option("--batch-size", options.batch_size, "images in a step")->check(CLI::Range(1, 1'000'000));
+    app.add_option("--batch-size", options.batch_size, "images in a step")
+        ->check(check_unsigned)
+        ->check(CLI::Range(1, 1'000'000));
     app.add_option(
            "--optimizer", options.optimizer,
            "adam, adamw or sgd (with Nesterov momentum); where it is not the recipe's, with weight decay 0, 0.01 or "
@@ -92,12 +99,14 @@ inline void add_options(CLI::App& app, Options& options) {
         ->check(check_unsigned)
         ->capture_default_str();
     app.add_option("--threads", options.threads, "threads that compute; without it one for each core")
-        ->check(CLI::Range(1, 1024));
+        ->check(check_unsigned)
+        ->check(CLI::Range(1, 128));
     app.add_option("--data", options.data,
                    "folder with CIFAR-10's binary version, or with Fashion-MNIST's IDX files; without it the variable "
                    "CIFAR10_DIR, then the cache folder, then Debian's dataset-fashion-mnist")
         ->check(check_not_empty);
     app.add_option("--limit", options.limit, "take only the first N images of each split, for a quick trial")
+        ->check(check_unsigned)
         ->check(CLI::Range(1, 1'000'000));
     app.add_option(
            "--out", options.out,

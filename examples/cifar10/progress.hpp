@@ -30,7 +30,9 @@ public:
     Progress(const Progress&) = delete;
     Progress& operator=(const Progress&) = delete;
     ~Progress() {
-        if (terminal_) std::fputs("\r\x1b[K", stdout);  // erases the bar: the line of the epoch takes its place
+        if (!terminal_) return;
+        std::fputs("\r\x1b[K", stdout);  // erases the bar: the line of the epoch, or of an error, takes its place
+        std::fflush(stdout);
     }
 
     /// `done` of the images are done. Prints ten times a second on a terminal, each half minute elsewhere.

@@ -30,8 +30,8 @@ std::optional<resnet::Evaluation> test(const resnet::Classifier<Net>& classify, 
             print_vector("pred", evaluation.said);
             print_vector("label", labels);
         }
-        progress.show(first + count);
         if (interrupt_signal != 0) return {};
+        progress.show(first + count);
     }
     return evaluation;
 }

@@ -20,6 +20,7 @@
 #include <resnet/imagenet_resnet.hpp>
 #include <resnet/io/weights.hpp>
 #include <resnet/resnet18.hpp>
+#include <resnet/resnet9.hpp>
 
 #include "imagenet_classes.hpp"
 #include "options.hpp"
@@ -113,6 +114,8 @@ int classify_photos(const Options& options, Printer& printer) {
     using resnet::cifar10_classes;
     if (options.model == "tutorial")
         return classify_photos<resnet::ResNet18<10>>(options, cifar10_classes, cifar_image, printer);
+    if (options.model == "resnet9")
+        return classify_photos<resnet::ResNet9<10>>(options, cifar10_classes, cifar_image, printer);
     if (options.model == "cifar-resnet18")
         return classify_photos<resnet::CifarResNet18<10>>(options, cifar10_classes, cifar_image, printer);
     if (options.model == "imagenet-resnet34")

@@ -6,6 +6,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,9 +63,9 @@ def position(folder):
     return int(metadata["position.epoch"]), int(metadata["position.batch"])
 
 
-def started(*arguments):
-    """A process of the program that is about to train, and the lines it has printed."""
-    process = subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def started(*arguments, **settings):
+    """A process of the program that is about to train."""
+    process = subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings)
     lines = []
     while not lines or not re.match(r"[a-z0-9-]+, \d+ parameters; ", lines[-1]):
         lines.append(process.stdout.readline())
@@ -127,7 +128,8 @@ if case == "help":
     assert run("--model", "alexnet").returncode == 2
     unknown = run("--recipe", "best")
     assert unknown.returncode == 1 and unknown.stderr == "error: there is no recipe best for tutorial; there are tutorial, fast\n", unknown
-    for wrong in (["--learning-rate", "nan"], ["--learning-rate", "1e39"], ["--learning-rate", "-1"], ["--seed", "-1"], ["--data", ""]):
+    for wrong in (["--learning-rate", "nan"], ["--learning-rate", "1e39"], ["--learning-rate", "-1"], ["--seed", "-1"], ["--data", ""],
+                  ["--seed", "18446744073709551616"], ["--seed", "010"], ["--epochs", "010"], ["--threads", "129"]):
         done = run(*wrong)
         assert done.returncode == 2 and wrong[0] in done.stderr and len(done.stderr) < 200, done
 
@@ -158,7 +160,7 @@ elif case == "verbose":  # also the other optimizers, and a last batch that is n
 
 elif case == "interrupt":
     need_images()
-    for number, status in (signal.SIGINT, 130), (signal.SIGTERM, 143):
+    for number, status in (signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129):
         with subprocess.Popen([program, "--epochs", "1000"], stdout=subprocess.PIPE, text=True) as process:
             while "training and" not in process.stdout.readline():  # it says what it read, then trains
                 pass
@@ -166,6 +168,20 @@ elif case == "interrupt":
             said = process.stdout.read()
             assert process.wait() == status, (process.returncode, said)
             assert re.search(r"^stopped in epoch 1/1000 after \d+ of \d+ images, .*not tested yet$", said, re.M), said
+
+    with tempfile.TemporaryDirectory() as folder:  # a reader that goes away, such as `| less`, costs no epoch
+        out = os.path.join(folder, "run")
+        process = started("--limit", "128", "--epochs", "100000", "--out", out)
+        process.stdout.close()
+        assert process.wait() == 128 + signal.SIGPIPE, process.stderr.read()
+        process.stderr.close()
+        assert position(out) > (0, 0), position(out)
+
+    # What is ignored from the beginning, as `&` has it in a script, stays so.
+    process = started("--limit", "128", "--epochs", "3", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    process.send_signal(signal.SIGINT)
+    said = process.communicate()[0]
+    assert process.returncode == 0 and "epoch 3/3" in said, (process.returncode, said)
 
 elif case == "outputs":  # the numbers that are printed, with settings and seed in each file
     need_images()
@@ -242,6 +258,18 @@ elif case == "resume":  # stopped by either signal, it goes on as if nothing had
         trained("--model", "resnet9", "--recipe", "best", "--out", f"{folder}/best")
         done = run("--resume", "--out", f"{folder}/best", "--recipe", "best")
         assert done.returncode == 0 and done.stderr == "", done
+
+        # More epochs than the run began with are not forgotten by one that is killed before the first of them is over.
+        longer = shutil.copytree(out, os.path.join(folder, "longer"))
+        process = started("--resume", "--out", longer, "--epochs", "100000")
+        while header(longer, "last.safetensors")["__metadata__"]["note.option epochs"] != "100000":
+            assert process.poll() is None, process.communicate()
+        process.kill()
+        process.communicate()
+        process = started("--resume", "--out", longer)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate()
+        assert process.returncode == 130, said
 
         done = run("--resume", "--out", out)  # nothing is left to do
         assert done.returncode == 0 and re.search(r"^test accuracy: [\d.]+ %$", done.stdout, re.M), done
@@ -328,7 +356,7 @@ elif case == "resume_errors":
         kept = content(out, "last.safetensors")
         full = subprocess.run([program, "--resume", "--out", out, "--epochs", "3"], preexec_fn=small_disk, restore_signals=False,
                               capture_output=True, text=True)
-        assert full.returncode == 1 and "epoch 3/3: " in full.stdout, full
+        assert full.returncode == 1 and "mean loss" not in full.stdout, full  # known before the first epoch
         assert re.search(r"^error: .*safetensors: expected to write it, found File too large$", full.stderr, re.M), full
         assert content(out, "last.safetensors") == kept and not unfinished(out), os.listdir(out)
 
@@ -355,13 +383,24 @@ elif case == "one_run":  # a folder belongs to one run at a time, and what is in
         assert first.returncode == 130, said
         kept = position(out)[0]
 
+        replaced = started("--resume", "--out", out)  # a folder that takes the place of the run's gets nothing of it
+        assert replaced.stdout.readline().startswith("resuming from ")
+        os.rename(out, f"{out} before")
+        os.mkdir(out)
+        said = replaced.communicate()
+        assert replaced.returncode == 1 and not os.path.exists(os.path.join(out, "last.safetensors")), said
+        shutil.rmtree(out)
+        os.rename(f"{out} before", out)
+        kept = position(out)[0]
+
         best = os.path.join(out, "best.safetensors")  # one that is gone comes back
         if os.path.exists(best):
             os.remove(best)
         done = run("--resume", "--out", out, "--epochs", str(kept + 2))
         assert done.returncode == 0 and os.path.exists(best), done
         assert kept == 0 or done.stderr.startswith(f"warning: {best} is gone"), done
-        for name in "last.safetensors", "best.safetensors", "metrics.csv", "report.html":  # what is somebody's own stays
+        # What is somebody's own stays.
+        for name in "last.safetensors", "best.safetensors", "metrics.csv", "report.html", "events.out.tfevents.1":
             for other in os.listdir(out):
                 os.remove(os.path.join(out, other))
             own = os.path.join(out, name)
