@@ -46,9 +46,9 @@ TEST_CASE("evaluate: mean loss, accuracy and confusion of a labelled set, in bat
         CHECK(result.loss == doctest::Approx(loss).epsilon(1e-14));
         CHECK(result.accuracy == 3.0 / 5);  // of equal logits the first is said: image 2 is a miss
         CHECK(result.confusion == std::vector<Index>{1, 0, 0, 1, 1, 0, 0, 1, 1});
-        CHECK(result.confused(2, 1) == 1);
-        CHECK(result.confused(1, 0) == 1);
-        CHECK(result.said == std::vector<int>{0, 1, 1, 2, 0});
+        CHECK(result.count(2, 1) == 1);
+        CHECK(result.count(1, 0) == 1);
+        CHECK(result.predicted == std::vector<int>{0, 1, 1, 2, 0});
         CHECK(result.losses[1] == doctest::Approx(std::log(std::exp(-2) + 1 + std::exp(-1))).epsilon(1e-14));
         CHECK(worst_mistakes(result, labels, 10) == std::vector<Index>{4, 2});
         CHECK(worst_mistakes(result, labels, 1) == std::vector<Index>{4});
@@ -95,7 +95,7 @@ TEST_CASE("evaluate: in a loop of one's own, labels that do not fit are errors a
 
 TEST_CASE("evaluate: a loss that is not a number is the worst mistake") {
     const Evaluation evaluation{
-        .images = 3, .classes = 2, .said = {1, 1, 1}, .losses = {1, std::numeric_limits<double>::quiet_NaN(), 3}};
+        .images = 3, .classes = 2, .predicted = {1, 1, 1}, .losses = {1, std::numeric_limits<double>::quiet_NaN(), 3}};
     CHECK(worst_mistakes(evaluation, std::vector<int>{0, 0, 0}, 3) == std::vector<Index>{1, 2, 0});
 }
 

@@ -36,9 +36,10 @@ inline std::vector<resnet::ReportPicture> pictures_of_mistakes(const resnet::Eva
     std::vector<resnet::ReportPicture> pictures;
     for (const resnet::Index n : resnet::worst_mistakes(evaluation, test.labels(), 24)) {
         const auto i = static_cast<std::size_t>(n);
-        pictures.push_back({resnet::encode_png(test.images().slice(n, 1)),
-                            test.class_name(test.labels()[i]) + ", taken for " + test.class_name(evaluation.said[i]),
-                            "image " + std::to_string(n) + ", loss " + formatted("%.2f", evaluation.losses[i])});
+        pictures.push_back(
+            {resnet::encode_png(test.images().slice(n, 1)),
+             test.class_name(test.labels()[i]) + ", taken for " + test.class_name(evaluation.predicted[i]),
+             "image " + std::to_string(n) + ", loss " + formatted("%.2f", evaluation.losses[i])});
     }
     return pictures;
 }

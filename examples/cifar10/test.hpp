@@ -27,7 +27,7 @@ std::optional<resnet::Evaluation> test(const resnet::Classifier<Net>& classify, 
         evaluation.add(logits, labels);
         if (options.verbose && first == 0) {
             print_matrix("logits", logits, logits.classes());
-            print_vector("pred", evaluation.said);
+            print_vector("pred", evaluation.predicted);
             print_vector("label", labels);
         }
         if (interrupt_signal != 0) return {};

@@ -10,7 +10,7 @@
 namespace resnet::inline v0 {
 
 /// The tutorial's block: two 3x3 convolutions, and a 1x1 projection on the shortcut always. All convolutions have a
-/// bias.
+/// bias. N x H x W x In to N x H / Stride x W / Stride x Out, rounded up, as every block here.
 template <int In, int Out, int Stride>
 struct ResBlk {
     Conv2d<In, Out, k3, Stride> conv1;

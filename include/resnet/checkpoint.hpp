@@ -49,8 +49,9 @@ struct Resumed {
 /// Writes a checkpoint, atomically and durably: killed at any moment, the old file or the new one is there, whole. It
 /// is a safetensors file: the model's tensors with PyTorch's names, which `load(model, path)` takes out of it as well;
 /// the optimizer's as `optimizer/first/<parameter>` and `optimizer/second/<parameter>`, each parameter's count of steps
-/// as `optimizer/steps`, and what had a gradient as `optimizer/live`; those of a moving average, if there is one, as
-/// `average/<name>`; everything else in the metadata, exactly. Equal states give equal bytes.
+/// as `optimizer/steps`, int64 [parameters], and what had a gradient as `optimizer/live`, int8 [elements / 16]; those
+/// of a moving average, if there is one, as `average/<name>`; everything else in the metadata, exactly. Equal states
+/// give equal bytes.
 /// Whatever it throws but for a last "to sync the folder", the old file is as it was: FileError where it can't be
 /// written; NotFiniteError where a weight or statistic is not finite; Error between a forward and its apply, for a
 /// batch below 0, and for notes that are not UTF-8 or longer than a header may be (write_tensor_file).
@@ -75,8 +76,8 @@ template <class Net, class Scalar>
 Resumed load_checkpoint(const std::filesystem::path& path, Trainer<Net, Scalar>& trainer,
                         MovingAverage<Net, Scalar>* average = nullptr);
 
-/// How far the run of a checkpoint has come, for who does not know yet what network it is of. Throws as
-/// load_checkpoint.
+/// How far the run of a checkpoint has come, for who does not know yet what network it is of. FileError or FormatError,
+/// as TensorFile; FormatError where it is no checkpoint, or of another version.
 RunPosition read_position(const std::filesystem::path& path);
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -19,11 +19,11 @@ struct Evaluation {
     double accuracy = 0;  // 0 ... 1
     Index images = 0;
     int classes = 0;
-    std::vector<Index> confusion{};  // [label][class that was said], counts
-    std::vector<int> said{};         // [images], the class
+    std::vector<Index> confusion{};  // [label][predicted class], counts
+    std::vector<int> predicted{};    // [images], the likeliest class
     std::vector<double> losses{};    // [images], cross entropy
 
-    Index confused(int label, int said_class) const { return confusion[place(label, said_class)]; }
+    Index count(int label, int prediction) const { return confusion[place(label, prediction)]; }
 
     /// Takes in the next images: what a Classifier gave for them, one label each. For a loop of your own; `evaluate` is
     /// one. Error where there is not one label an image, a label is not a class, or there were other classes before.
@@ -31,8 +31,8 @@ struct Evaluation {
     void add(const Logits<Scalar>& logits, std::span<const int> labels);
 
 private:
-    std::size_t place(int label, int said_class) const {
-        return static_cast<std::size_t>(Index{label} * classes + said_class);
+    std::size_t place(int label, int prediction) const {
+        return static_cast<std::size_t>(Index{label} * classes + prediction);
     }
 };
 
@@ -60,7 +60,7 @@ inline std::vector<Index> worst_mistakes(const Evaluation& evaluation, std::span
     if (count < 0) throw Error("worst_mistakes", "a count of at least 0", std::to_string(count));
     std::vector<Index> mistakes;
     for (std::size_t n = 0; n < labels.size(); ++n)
-        if (evaluation.said[n] != labels[n]) mistakes.push_back(static_cast<Index>(n));
+        if (evaluation.predicted[n] != labels[n]) mistakes.push_back(static_cast<Index>(n));
     std::ranges::stable_sort(
         mistakes, [](double a, double b) { return detail::ranks_before(a, b); },
         [&](Index n) { return evaluation.losses[static_cast<std::size_t>(n)]; });
@@ -72,8 +72,8 @@ inline std::vector<Index> worst_mistakes(const Evaluation& evaluation, std::span
 
 template <class Scalar>
 void Evaluation::add(const Logits<Scalar>& logits, std::span<const int> labels) {
-    const Index count = logits.images();
-    check_targets(Targets{labels}, count, static_cast<int>(logits.classes()));
+    const Index added = logits.images();
+    check_targets(Targets{labels}, added, static_cast<int>(logits.classes()));
     if (classes != 0 && classes != logits.classes())
         throw Error("Evaluation", std::to_string(classes) + " classes", std::to_string(logits.classes()));
     const std::size_t total = losses.size() + labels.size();
@@ -81,12 +81,12 @@ void Evaluation::add(const Logits<Scalar>& logits, std::span<const int> labels) 
         if (values.capacity() < total) values.reserve(std::max(total, 2 * values.capacity()));
     };
     make_room(losses);
-    make_room(said);
+    make_room(predicted);
     confusion.resize(static_cast<std::size_t>(logits.classes() * logits.classes()));
     // From here on nothing throws.
     classes = static_cast<int>(logits.classes());
     double sum = 0;
-    for (Index n = 0; n < count; ++n) {
+    for (Index n = 0; n < added; ++n) {
         const auto row = logits[n];
         const int label = labels[static_cast<std::size_t>(n)], best = predicted_class(row);
         const auto below_best = [&](Scalar x) { return static_cast<double>(x - row[static_cast<std::size_t>(best)]); };
@@ -94,16 +94,16 @@ void Evaluation::add(const Logits<Scalar>& logits, std::span<const int> labels) 
         for (const Scalar x : row) exponentials += std::exp(below_best(x));
         losses.push_back(std::log(exponentials) - below_best(row[static_cast<std::size_t>(label)]));
         sum += losses.back();
-        said.push_back(best);
+        predicted.push_back(best);
         ++confusion[place(label, best)];
     }
-    images += count;
+    images += added;
     if (images == 0) return;
     // A mean that is infinite stays so, where the difference to it would be NaN.
     loss =
-        std::isinf(loss) ? loss + sum : loss + (sum - static_cast<double>(count) * loss) / static_cast<double>(images);
+        std::isinf(loss) ? loss + sum : loss + (sum - static_cast<double>(added) * loss) / static_cast<double>(images);
     Index right = 0;
-    for (int label = 0; label < classes; ++label) right += confused(label, label);
+    for (int label = 0; label < classes; ++label) right += count(label, label);
     accuracy = static_cast<double>(right) / static_cast<double>(images);
 }
 

@@ -25,12 +25,13 @@ struct GradientCheckOptions {
 };
 
 struct GradientCheck {
-    double worst =
-        0;  // largest |gradient - difference|, as a share of the layer's largest gradient; infinity: see checked
+    /// Largest |gradient - difference|, as a share of the layer's largest gradient, or of a thousandth of the network's
+    /// largest where that is more; infinity where it is not finite, or nothing was compared.
+    double worst = 0;
     std::string parameter;  // where that is
     Index element = 0;      // in PyTorch's order
     double gradient = 0, difference = 0;
-    Index checked = 0;  // elements that were compared; with none of them `worst` is infinity
+    Index checked = 0;  // elements that were compared
     Index kinks = 0;    // elements that were left out, since the loss has a kink there
 };
 

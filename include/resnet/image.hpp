@@ -49,7 +49,8 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& name);
 /// Bilinear with antialiasing, as torchvision's Resize((height, width)). Error where the extent is empty or too large.
 Image resize(const Image& image, Extent extent);
 
-/// The same for a shorter side; the longer keeps the proportions, rounded down: torchvision's Resize(side).
+/// The same for a shorter side; the longer keeps the proportions, rounded down: torchvision's Resize(side). Error where
+/// the image is empty, too.
 Image resize_shorter_side(const Image& image, int side);
 
 /// The middle of the image, or the image on black where it is the smaller one: torchvision's CenterCrop.
@@ -295,7 +296,7 @@ inline std::span<const std::byte> check_png(std::span<const std::byte> bytes, co
         }
         const PngKind kind = kind_at(chunk);
         if (kind == PngKind::end) return palette;
-        if (kind == PngKind::palette && length < png_palette_bytes && length % 3 == 0)
+        if (kind == PngKind::palette && length > 0 && length < png_palette_bytes && length % 3 == 0)
             palette = bytes.subspan(chunk + 8, length);
         const bool is_critical = (static_cast<std::uint32_t>(kind) & 0x20000000) == 0;  // a capital
         if (is_critical && kind != PngKind::header && kind != PngKind::palette && kind != PngKind::data)
@@ -338,11 +339,11 @@ inline std::vector<std::byte> check_encoded_image(std::span<const std::byte> byt
 }  // namespace detail
 
 Image decode_image(std::span<const std::byte> bytes, const std::string& name) {
-    if (!std::in_range<int>(bytes.size())) {
-        throw FormatError(name, "an image of less than 2 GiB", std::to_string(bytes.size()) + " bytes");
-    }
     const std::vector<std::byte> changed = detail::check_encoded_image(bytes, name);
     const std::span<const std::byte> safe = changed.empty() ? bytes : changed;
+    if (!std::in_range<int>(safe.size())) {
+        throw FormatError(name, "an image of less than 2 GiB", std::to_string(bytes.size()) + " bytes");
+    }
     const auto* const data = reinterpret_cast<const stbi_uc*>(safe.data());
     const int size = static_cast<int>(safe.size());
     const auto reason = [] { return std::string{stbi_failure_reason() ? stbi_failure_reason() : "nothing known"}; };

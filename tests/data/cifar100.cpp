@@ -39,6 +39,8 @@ TEST_CASE("cifar100: a record has a superclass, a class and three planes") {
     CHECK(coarse.labels()[9'999] == 19);
     CHECK(coarse.classes().size() == 20);
     CHECK(coarse.class_name(19) == "vehicles_2");
+    CHECK(message_of<Error>([&] { static_cast<void>(coarse.class_name(20)); }) ==
+          "class_name: expected an index into 20 classes, found 20");
 }
 
 TEST_CASE("cifar100: train.bin has 50,000 of the same records") {

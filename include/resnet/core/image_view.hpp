@@ -25,7 +25,7 @@ struct ImageView {
     ChannelOrder order = ChannelOrder::rgb;
 
     constexpr Index element_bytes() const { return type == PixelType::uint8 ? 1 : type == PixelType::float32 ? 4 : 8; }
-    /// The images first ... first + count - 1 of this view.
+    /// The images first ... first + count - 1 of this view, which must have them: it is not checked.
     constexpr ImageView slice(Index first, Index count) const {
         ImageView part = *this;
         part.data = static_cast<const std::byte*>(data) + first * image_stride;
@@ -54,7 +54,8 @@ constexpr PixelType pixel_type() {
 }
 }  // namespace detail
 
-/// [N][H][W][C], channels innermost: stb_image, OpenCV, TensorFlow.
+/// [N][H][W][C], channels innermost: stb_image, TensorFlow, OpenCV (which has blue first: set `order`; and `row_stride`
+/// where rows are padded).
 template <pixel_component Pixel>
 constexpr ImageView nhwc(const Pixel* data, Index images, Extent extent, int channels = 3) {
     const Index e = sizeof(Pixel);

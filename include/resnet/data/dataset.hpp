@@ -42,8 +42,11 @@ public:
     ImageView images() const noexcept { return nhwc(pixels_.data(), size(), extent_); }
     std::span<const int> labels() const noexcept { return labels_; }
     const std::vector<std::string>& classes() const noexcept { return classes_; }
-    /// The name of a class. std::out_of_range where it is none of this set's.
-    const std::string& class_name(int label) const { return classes_.at(static_cast<std::size_t>(label)); }
+    /// The name of a class. Error where it is none of this set's: a network may have more outputs.
+    const std::string& class_name(int label) const {
+        if (label < 0 || label >= std::ssize(classes_)) throw_no_class("class_name", label);
+        return classes_[static_cast<std::size_t>(label)];
+    }
 
     /// Drops all images but the first `count`: for a quick trial. Does nothing where there are no more than that.
     void keep_first(Index count) {
@@ -54,6 +57,10 @@ public:
     }
 
 private:
+    [[noreturn]] void throw_no_class(const std::string& where, int label) const {
+        throw Error(where, detail::text("an index into ", classes_.size(), " classes"), std::to_string(label));
+    }
+
     void check() const {
         constexpr int longest_side = 1 << 16;
         if (extent_.height < 1 || extent_.width < 1 || extent_.height > longest_side || extent_.width > longest_side) {
@@ -67,10 +74,7 @@ private:
         }
         for (Index i = 0; i < size(); ++i) {
             const int label = labels_[static_cast<std::size_t>(i)];
-            if (label < 0 || label >= std::ssize(classes_)) {
-                throw Error(detail::text("Dataset, label ", i),
-                            detail::text("an index into ", classes_.size(), " classes"), std::to_string(label));
-            }
+            if (label < 0 || label >= std::ssize(classes_)) throw_no_class(detail::text("Dataset, label ", i), label);
         }
     }
 

@@ -11,8 +11,8 @@
 
 namespace resnet::inline v0 {
 
-/// (pixel / 255 - mean) / standard_deviation, a channel each, in the order red, green, blue. The default is the
-/// tutorial's.
+/// (pixel / 255 - mean) / standard_deviation, a channel each, in the order red, green, blue. The default is ImageNet's,
+/// which the tutorial takes, too.
 struct Normalization {
     std::array<float, 3> mean{0.485f, 0.456f, 0.406f};
     std::array<float, 3> standard_deviation{0.229f, 0.224f, 0.225f};
@@ -83,10 +83,13 @@ inline void check_normalization(const Normalization& normalization) {
 inline void check_images(const ImageView& view, Extent extent) {
     if (view.images < 0) throw Error("images", "at least no image", std::to_string(view.images));
     if (view.images > 0 && view.data == nullptr) throw Error("images", "pixels", "a null pointer");
-    if (view.channels != 3) throw Error("images", "3 channels", std::to_string(view.channels));
+    if (view.channels != 3)
+        throw Error("images", "3 channels", std::to_string(view.channels),
+                    "grey images have three in a view with channels = 3 and channel_stride = 0");
     if (view.extent != extent)
         throw Error("images", std::to_string(extent.height) + "x" + std::to_string(extent.width) + " pixels",
-                    std::to_string(view.extent.height) + "x" + std::to_string(view.extent.width));
+                    std::to_string(view.extent.height) + "x" + std::to_string(view.extent.width),
+                    "resize them (image.hpp), or plan for their extent by ClassifierOptions::image");
 }
 
 template <class Scalar>

@@ -1,5 +1,5 @@
-// A Program made ready to run on this CPU: kernel and tables of each step, where its packed weights lie, and each tensor
-// in the arena. A plan is independent of the batch: offsets are counted in elements an image.
+// A Program made ready to run on this CPU: kernel and tables of each step, where its packed weights lie, and where each
+// tensor in the arena. A plan is independent of the batch: offsets are counted in elements an image.
 #pragma once
 
 #include <algorithm>

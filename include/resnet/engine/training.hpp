@@ -159,8 +159,8 @@ public:
         return *plan_;
     }
 
-    /// What the backwards so far gave a gradient, by element / 16: see parameter_ranges. With the optimizer it is all that
-    /// a step takes from the steps before it, where no forward waits for its apply.
+    /// What the backwards so far gave a gradient, by element / 16: see parameter_ranges. With the optimizer it is all
+    /// that a step takes from the steps before it, where no forward waits for its apply.
     const std::vector<char>& live() const noexcept { return live_; }
     /// Forwards since the last apply.
     int staged() const noexcept { return staged_; }

@@ -42,7 +42,7 @@ constexpr Index live_macs(Extent extent) {
     return sum;
 }
 
-/// The number of trained values, as PyTorch's sum(p.numel() for p in net.parameters()).
+/// The number of parameters, frozen ones among them, as PyTorch's sum(p.numel() for p in net.parameters()).
 template <class Net>
 constexpr Index parameter_count() {
     Index sum = 0;

@@ -62,7 +62,9 @@ consteval bool lists_every_member() {
     using Owner = typename decltype(owner_of(&T::resnet_members))::type;
     if constexpr (!std::is_aggregate_v<T>) return true;
     else if constexpr (std::is_same_v<Owner, T>) return field_count<T>(std::index_sequence<>{}) == Listed;
-    else return field_count<T>(std::index_sequence<>{}) == 1 && lists_every_member<Owner, Listed>();  // 1: the base
+    else  // the base is its one field; a further one, here or between the two, would have a byte
+        return field_count<T>(std::index_sequence<>{}) == 1 && sizeof(T) == sizeof(Owner) &&
+               lists_every_member<Owner, Listed>();
 }
 
 }  // namespace detail
@@ -74,7 +76,7 @@ concept every_member_is_listed = detail::lists_every_member<T, Listed>();
 
 namespace detail {
 
-/// The I-th name of "conv1, bn1, extra".
+/// The n-th name of "conv1, bn1, extra".
 constexpr std::string_view nth_name(std::string_view list, std::size_t n) {
     for (; n > 0; --n) list.remove_prefix(list.find(',') + 1);
     list = list.substr(0, list.find(','));

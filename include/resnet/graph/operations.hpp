@@ -39,15 +39,17 @@ constexpr Features<F> operator*(float factor, Features<F> x) {
     return {x.graph(), detail::record(x.graph(), detail::scaled(factor, x))};
 }
 
-/// The largest of each window; padding never wins. PyTorch: F.max_pool2d(x, Size, Stride, Padding).
+/// The largest of each window; padding never wins. Output N x Ho x Wo x C with Ho = (H + 2 Padding - Size) / Stride
+/// + 1, rounded down. Error where the map is smaller than the window, or padding more than half of it.
+/// PyTorch: F.max_pool2d(x, Size, Stride, Padding).
 template <int Size, int Stride = Size, int Padding = 0, int C>
 requires window_is_positive<Size, Stride, Padding>
 constexpr Value<C> max_pool2d(Value<C> x) {
     return {x.graph(), detail::record(x.graph(), detail::pooled<Size, Stride, Padding>(Op::max_pool, x))};
 }
 
-/// The mean of each window; padding counts as zeros (PyTorch's count_include_pad). PyTorch: F.avg_pool2d(x, Size,
-/// Stride, Padding).
+/// The mean of each window; padding counts as zeros (PyTorch's count_include_pad). Output and errors as max_pool2d's.
+/// PyTorch: F.avg_pool2d(x, Size, Stride, Padding).
 template <int Size, int Stride = Size, int Padding = 0, int C>
 requires window_is_positive<Size, Stride, Padding>
 constexpr Value<C> avg_pool2d(Value<C> x) {

@@ -42,7 +42,7 @@ struct ReportTable {
     std::vector<std::vector<std::string>> rows{};
 };
 
-/// As Evaluation has it: counts, [label][class that was said].
+/// As Evaluation has it: counts, [label][predicted class].
 struct ReportConfusion {
     std::vector<std::string> classes{};
     std::vector<Index> counts{};
