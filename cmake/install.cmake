@@ -1,6 +1,7 @@
 # What `cmake --install` lays out: the headers, the CMake package (find_package(resnet)) and resnet.pc for pkg-config.
 # All of it is text, relocatable and the same for every architecture, hence share/.
 include(CMakePackageConfigHelpers)
+include(GNUInstallDirs)
 set(package_dir ${CMAKE_INSTALL_DATADIR}/cmake/resnet)
 
 install(TARGETS resnet EXPORT resnetTargets FILE_SET HEADERS FILE_SET bodies)

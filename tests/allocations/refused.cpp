@@ -309,6 +309,11 @@ int main() {
     check_inference();
     check_files();
     check_threads();
+    constexpr long fewest = 10'000;  // else malloc is not the one of this program
+    if (all_refusals < fewest) {
+        std::printf("expected at least %ld refusals\n", fewest);
+        ++failures;
+    }
     std::printf("%ld allocations refused: %s\n", all_refusals, failures == 0 ? "all as promised" : "FAILED");
     return failures == 0 ? 0 : 1;
 }

@@ -286,10 +286,7 @@ TEST_CASE("loader: leaving the loop ends the thread long before its batch is thr
 
 TEST_CASE("loader: a request to stop ends the range, also while it waits for a batch") {
     const Dataset data = numbered(200);
-    const Loader loader{data, {.batch = 1, .transforms = {[](MutableImage, const Sample& sample) {
-                                               if (sample.position == 5)
-                                                   std::this_thread::sleep_for(std::chrono::milliseconds{50});
-                                           }}}};
+    const Loader loader{data, {.batch = 1}};
     std::stop_source source;
     int batches = 0;
     for (const Batch& batch : loader.epoch(0, 0, source.get_token())) {
@@ -299,12 +296,16 @@ TEST_CASE("loader: a request to stop ends the range, also while it waits for a b
     CHECK(batches == 3);
 
     std::stop_source later;
+    const Loader waiting{data, {.batch = 1, .transforms = {[&later](MutableImage, const Sample&) {
+                                                while (!later.stop_requested())
+                                                    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+                                            }}}};
     std::jthread asks{[&] {
         std::this_thread::sleep_for(std::chrono::milliseconds{10});
         later.request_stop();
     }};
     batches = 0;
-    for (const Batch& batch : loader.epoch(0, 5, later.get_token())) batches += static_cast<int>(batch.size());
+    for (const Batch& batch : waiting.epoch(0, 5, later.get_token())) batches += static_cast<int>(batch.size());
     CHECK(batches == 0);
 }
 

@@ -77,6 +77,7 @@ inline TracedSave trace_save(auto&& save, int stop) {
         if (!call.empty()) traced.calls.push_back(call);
     }
     traced.finished = WIFEXITED(status);
+    if (traced.finished && traced.possible) REQUIRE(WEXITSTATUS(status) == 0);  // else a sanitizer found something
     if (WIFSTOPPED(status)) {
         ::kill(child, SIGKILL);
         REQUIRE(::waitpid(child, &status, 0) == child);
