@@ -213,7 +213,7 @@ TEST_CASE("checkpoint: a text that is missing or none of its kind is refused, an
           ": position.batch: expected a number of 0 ... 1e18, found -2");
     CHECK(refusal([](Draft& draft) { draft.metadata["optimizer.steps"] = "-1"; }) ==
           ": optimizer.steps: expected a number of 0 ... 1e18, found -1");
-    CHECK(refusal([](Draft& draft) { draft.metadata["optimizer.steps"] = "9223372036854775807"; }) ==  // and one more?
+    CHECK(refusal([](Draft& draft) { draft.metadata["optimizer.steps"] = "9223372036854775807"; }) ==
           ": optimizer.steps: expected a number of 0 ... 1e18, found 9223372036854775807");
     CHECK(refusal([](Draft& draft) { draft.metadata["optimizer.steps"] = "2"; }) ==
           ": optimizer/steps: expected numbers of 0 ... 2, found 3");
