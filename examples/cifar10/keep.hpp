@@ -2,6 +2,7 @@
 // `best.safetensors`, the weights of the epoch with the highest test accuracy.
 #pragma once
 
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -61,6 +62,7 @@ public:
         last_ = last_checkpoint(options);
         best_ = folder / "best.safetensors";
         data_ = identity(data);
+        for (const std::string& name : data.test.classes()) classes_ += name + '\n';
         std::filesystem::create_directories(folder);
         lock_.emplace(folder);
         for (const char* const name : written) {
@@ -76,8 +78,13 @@ public:
         remove_leftovers(folder);
     }
 
-    /// Where the run goes on, or begins. It is kept at once, so that a folder that can't be written is known before the
-    /// first epoch, and a number of epochs that has become larger is not forgotten.
+    /// Throws where another folder has the name of this run's: nothing must be written to it.
+    void check() const {
+        if (lock_) lock_->check();
+    }
+
+    /// Where the run goes on, or begins. The checkpoint is written at once, so that a folder that can't be written is
+    /// known before the first epoch, and a number of epochs that has become larger is not forgotten.
     template <class Net>
     Reached begin(resnet::Trainer<Net>& trainer, resnet::MovingAverage<Net>* average) const {
         if (!options_.resume) {
@@ -87,7 +94,14 @@ public:
         const resnet::Resumed resumed = resnet::load_checkpoint(last_, trainer, average);
         const resnet::RunPosition& position = resumed.position;
         const auto text = [&](const char* name) { return note(position.notes, name, last_.string()); };
-        const auto number = [&](const char* name) { return std::stod(text(name)); };
+        const auto number = [&](const char* name) {
+            const std::string& digits = text(name);
+            double value = 0;
+            const char* const end = digits.data() + digits.size();
+            if (std::from_chars(digits.data(), end, value).ptr != end || digits.empty())
+                throw std::runtime_error(last_.string() + " has no number as its note of " + name);
+            return value;
+        };
         if (text("data") != data_) {
             throw std::runtime_error("the data is " + data_ + ", but " + last_.string() + " was made with " +
                                      text("data"));
@@ -120,7 +134,7 @@ public:
     void last(const resnet::Trainer<Net>& trainer, const resnet::MovingAverage<Net>* average,
               const Reached& reached) const {
         if (last_.empty()) return;
-        lock_->check();
+        check();
         resnet::Metadata notes = origin();
         notes["option epochs"] = std::to_string(options_.epochs);
         notes["loss sum"] = exact(reached.loss.sum);
@@ -139,9 +153,7 @@ public:
     /// Before `last`: a run that ends between the two tests this epoch again, and finds it as good again.
     template <class Net>
     void best(const resnet::Model<Net>& model) const {
-        if (best_.empty()) return;
-        lock_->check();
-        resnet::save(model, best_, origin());
+        if (!best_.empty()) resnet::save(model, best_, origin());
     }
 
 private:
@@ -149,6 +161,7 @@ private:
     resnet::Metadata origin() const {
         resnet::Metadata notes = kept(options_);
         notes["data"] = data_;
+        notes["classes"] = classes_;
         return notes;
     }
 
@@ -179,6 +192,6 @@ private:
 
     const Options& options_;
     std::optional<FolderLock> lock_;
-    std::string data_;
+    std::string data_, classes_;  // classes: a line each, as the example image_folder notes them
     std::filesystem::path last_, best_;
 };

@@ -18,8 +18,9 @@ struct StepResult {
     RowView<Scalar> logits;    // [N][classes]: logits[n] is a row; valid until the next call of the trainer
 };
 
-/// Trains `model`, which must outlive the trainer. Batches may have any size; the last of an epoch may be smaller.
-/// Images may have any extent that the network takes, too; the plan is made anew where it changes.
+/// Trains `model`, which must outlive the trainer and stay where it is. One thread at a time; each call takes the cores
+/// of its caller's arena. Batches may have any size; the last of an epoch may be smaller. Images may have any extent
+/// that the network takes, too; the plan is made anew where it changes.
 ///
 ///     resnet::Trainer trainer{model, resnet::Adam{.learning_rate = 1e-3f}};
 ///     const auto step = trainer.step(batch.images, batch.labels);
@@ -29,6 +30,7 @@ struct StepResult {
 template <class Net, class Scalar = float>
 class Trainer {
 public:
+    /// Error where a setting or an option is outside its range.
     Trainer(Model<Net, Scalar>& model, const OptimizerSettings& optimizer, const TrainerOptions& options = {})
         : model_{&model},
           engine_{std::make_unique<TrainingEngine<Scalar>>(model.weights(), &trace<Net>, optimizer, options)} {}
@@ -55,8 +57,8 @@ public:
 
     /// Of the last forward, [N][classes]; none before the first.
     RowView<Scalar> logits() { return {engine_->logits(), Model<Net, Scalar>::classes}; }
-    /// A copy of a parameter's gradient, in PyTorch's order of elements; zeros for a frozen one. Error for another
-    /// name.
+    /// A copy of a parameter's gradient, as the backwards so far have accumulated it, before clipping, in PyTorch's
+    /// order of elements; zeros for a frozen one. Error for another name.
     std::vector<Scalar> gradient(std::string_view name) const {
         const StateEntry& entry = model_->weights().entry(name);
         if (entry.kind != StateEntry::Kind::parameter) throw Error("gradient", "the name of a parameter", name);
@@ -66,10 +68,12 @@ public:
     }
 
     float learning_rate() const { return engine_->optimizer().learning_rate(); }
+    /// From the next step on. Error where it is negative or not finite.
     void set_learning_rate(float value) { engine_->optimizer().set_learning_rate(value); }
 
     /// Throws Error, naming the layer, where a batch of so many images can't be trained on: ask before the first epoch.
-    /// Of another extent than the last forward's, it drops that forward.
+    /// Of another extent than the last forward's, it drops that forward, and an apply that waits takes the norm of its
+    /// gradients in another order: ask between steps.
     void check_batch(Index images, Extent extent = Net::image) { engine_->check_batch(images, extent); }
 
     /// One step with a look at its parts: observe(step of the plan) after each, -1 when weights are packed,

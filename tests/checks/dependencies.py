@@ -28,7 +28,7 @@ RULES = [
     ("resnet/data/*.hpp", NONE, r"/Eigen/|/nlohmann/|/stb/|/resnet/(graph|engine|kernels|optim|io)/|/resnet/(?!image\.hpp)[^/]*$"),
     ("resnet/data/*.hpp", r"fashion_mnist|image_folder", rf"{EXTRAS}|/resnet/image"),
     ("resnet/*.hpp", r"/(checkpoint|image|image_write)\.hpp$", rf"{EXTRAS}|/resnet/io/|/resnet/(checkpoint|image)"),
-    ("resnet/image*.hpp", NONE, r"/Eigen/|/nlohmann/|/zlib\.h$|/resnet/(graph|engine|kernels|optim|io|data/(?!resize))"),
+    ("resnet/image*.hpp", r"/imagenet", r"/Eigen/|/nlohmann/|/zlib\.h$|/resnet/(graph|engine|kernels|optim|io|data/(?!resize))"),
 ]
 
 

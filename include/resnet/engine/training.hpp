@@ -114,7 +114,7 @@ public:
             throw;
         }
         has_gradients_ = true;
-        live_ = planned_live_;
+        if (!planned_live_.empty()) live_ = std::exchange(planned_live_, {});
     }
 
     /// One optimizer step on `scale` times the gradients; returns their norm before clipping. Commits the staged
@@ -304,7 +304,7 @@ private:
     const Kernels<Scalar>& kernels_;
     Optimizer<Scalar> optimizer_;
     Buffer<Scalar> gradients_, staged_statistics_;
-    std::vector<char> live_, planned_live_;  // the latter: once the plan's backward has run
+    std::vector<char> live_, planned_live_;  // planned: what live_ becomes by this plan's first backward
     int staged_ = 0;
     std::optional<Plan> plan_;
     std::optional<Packs<Scalar>> packs_;
