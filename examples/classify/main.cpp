@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 #include <span>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -27,7 +28,7 @@
 #include "photos.hpp"
 
 using Ranking = std::vector<resnet::ClassValue<float>>;
-using Names = std::span<const char* const>;
+using Names = std::span<const std::string>;
 
 /// As torchvision's weights want it: Resize(256), CenterCrop(224).
 resnet::Image imagenet_image(const resnet::Image& photo) {
@@ -45,7 +46,7 @@ struct TablePrinter : Printer {
     void print(const std::string& file, const Ranking& ranking, Names names) override {
         std::printf("%s\n", file.c_str());
         for (const auto [index, probability] : ranking)
-            std::printf("  %6.2f %%  %s\n", 100 * double{probability}, names[static_cast<std::size_t>(index)]);
+            std::printf("  %6.2f %%  %s\n", 100 * double{probability}, names[static_cast<std::size_t>(index)].c_str());
     }
 };
 
@@ -71,13 +72,25 @@ private:
     bool first_ = true;
 };
 
+/// Those that the examples note in their files, one a line; else the usual ones.
+std::vector<std::string> class_names(const std::string& weights, std::span<const char* const> usual) {
+    const resnet::Metadata metadata = resnet::TensorFile{weights}.metadata();
+    const auto noted = metadata.find("note.classes");
+    if (noted == metadata.end()) return {usual.begin(), usual.end()};
+    std::vector<std::string> names;
+    std::istringstream list{noted->second};
+    for (std::string name; std::getline(list, name);) names.push_back(name);
+    names.resize(usual.size(), "(no class)");
+    return names;
+}
+
 /// Returns the program's exit status.
 template <class Net>
-int classify_photos(const Options& options, Names names, resnet::Image (*prepare)(const resnet::Image&),
-                    Printer& printer) {
-    if (options.top > std::ssize(names))
+int classify_photos(const Options& options, std::span<const char* const> usual_names,
+                    resnet::Image (*prepare)(const resnet::Image&), Printer& printer) {
+    if (options.top > std::ssize(usual_names))
         throw std::runtime_error("--top " + std::to_string(options.top) + ": this model has " +
-                                 std::to_string(names.size()) + " classes");
+                                 std::to_string(usual_names.size()) + " classes");
     resnet::Model<Net> model{resnet::Seed{0}};
     try {
         load(model, options.weights);
@@ -86,6 +99,7 @@ int classify_photos(const Options& options, Names names, resnet::Image (*prepare
         throw std::runtime_error(std::string{error.what()} + "\nare these weights of another network? see --model");
     }
 
+    const std::vector<std::string> names = class_names(options.weights, usual_names);
     Problems problems;
     const auto photos = find_photos(options.photos, problems);
     const resnet::Index batch_size = std::clamp<resnet::Index>(std::ssize(photos), 1, options.batch);

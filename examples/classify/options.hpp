@@ -27,7 +27,8 @@ inline void add_options(CLI::App& app, Options& options) {
     app.add_option(
            "--model", options.model,
            "imagenet-resnet18 or imagenet-resnet34 (1000 classes, 224x224 pixels from the middle of the photo); "
-           "tutorial, resnet9 or cifar-resnet18 (CIFAR-10's ten classes, the photo resized to 32x32)")
+           "tutorial, resnet9 or cifar-resnet18 (CIFAR-10's ten classes, or those that the examples image_folder "
+           "and cifar10 noted in their files; the photo resized to 32x32)")
         ->check(CLI::IsMember({"imagenet-resnet18", "imagenet-resnet34", "tutorial", "resnet9", "cifar-resnet18"}))
         ->capture_default_str();
     app.add_option("--weights", options.weights,

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <string>
 
 #include <resnet/classifier.hpp>
 #include <resnet/data.hpp>
@@ -13,12 +14,10 @@
 #include <resnet/resnet18.hpp>
 #include <resnet/trainer.hpp>
 
-constexpr int most_classes = 10;  // a network's outputs are part of its type; those without a class stay unused
-
 int main(int argc, char** argv) try {
     const long epochs = argc > 2 ? std::strtol(argv[2], nullptr, 10) : 40;  // 0 for what is no number
     if (argc < 2 || epochs < 1) return std::fprintf(stderr, "usage: image_folder FOLDER [EPOCHS]\n"), 2;
-    using Net = resnet::ResNet18<most_classes>;
+    using Net = resnet::ResNet18<10>;  // outputs are part of the type; those without a class stay unused
     const auto photos = resnet::load_image_folder(argv[1], {.extent = Net::image, .broken = resnet::BrokenFiles::skip});
     for (const auto& message : photos.broken) std::fprintf(stderr, "left out: %s\n", message.c_str());
     std::printf("%td photos of %zu classes\n", photos.data.size(), photos.data.classes().size());
@@ -33,7 +32,9 @@ int main(int argc, char** argv) try {
 
     const auto result = evaluate(resnet::Classifier{model}, photos.data.images(), photos.data.labels());
     std::printf("training accuracy: %.2f %%\n", 100 * result.accuracy);
-    save(model, "photos.safetensors");
+    std::string classes;  // for `classify`, which names them
+    for (const auto& name : photos.data.classes()) classes += name + '\n';
+    save(model, "photos.safetensors", {{"classes", classes}});
 } catch (const std::exception& error) {
     return std::fprintf(stderr, "error: %s\n", error.what()), 1;
 }

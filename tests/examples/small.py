@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Runs an example of a few lines as a user does: small.py NAME PROGRAM [CIFAR10-PROGRAM], or small.py usage PROGRAM...
+"""Runs an example of a few lines as a user does: small.py NAME PROGRAM CIFAR10-PROGRAM CLASSIFY-PROGRAM, or small.py usage PROGRAM...
 
 Those that need CIFAR-10 itself find it in CIFAR10_DIR; without it the exit status is 77."""
+import glob
 import os
 import random
 import re
@@ -101,6 +102,9 @@ elif name == "image_folder":
         assert done.stdout.startswith("200 photos of 10 classes\n"), done
         assert float(re.search(r"^training accuracy: (\d+\.\d\d) %$", done.stdout, re.M)[1]) > 90, done
         assert re.fullmatch(r"left out: .*broken\.png: expected .*\n", done.stderr), done
-        assert os.path.exists(os.path.join(out, "photos.safetensors"))
+        print(done.stdout)
+        weights, photo = os.path.join(out, "photos.safetensors"), glob.glob(os.path.join(photos, "class 3", "*[0-9].png"))[0]
+        said = run(others[1], "--model", "tutorial", "--weights", weights, "--top", "1", photo)
+        assert re.search(r"%  class \d$", said, re.M), said
 else:
     sys.exit(__doc__)

@@ -55,6 +55,9 @@ inline std::string json_string(std::string_view text) {
     return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
+/// The text, with U+FFFD for bytes that are no UTF-8.
+inline std::string utf8(std::string_view text) { return nlohmann::json::parse(json_string(text)).get<std::string>(); }
+
 inline std::string printable(std::string_view name) {
     constexpr std::size_t longest = 100;
     std::string escaped = json_string(name);
