@@ -114,7 +114,10 @@ public:
             throw;
         }
         has_gradients_ = true;
-        if (!planned_live_.empty()) live_ = std::exchange(planned_live_, {});
+        if (!planned_live_.empty()) {
+            live_.swap(planned_live_);
+            planned_live_.clear();
+        }
     }
 
     /// One optimizer step on `scale` times the gradients; returns their norm before clipping. Commits the staged
