@@ -79,8 +79,8 @@ TEST_CASE("mix: cutmix takes a rectangle of the image before, whose share is wha
 
 TEST_CASE("mix: the same seed mixes alike, whatever batch an epoch starts at; another seed or epoch does not") {
     const Dataset data = tens(20);
-    const auto weights_from = [&](std::uint64_t seed, std::uint32_t epoch, Index first) {
-        const Loader loader{data, {.batch = 5, .seed = Seed{seed}, .mix = {.mixup = 1}}};
+    const auto weights_from = [&](std::uint64_t seed, std::uint32_t epoch, Index first, double cutmix = 0) {
+        const Loader loader{data, {.batch = 5, .seed = Seed{seed}, .mix = {.mixup = 1, .cutmix = cutmix}}};
         std::vector<float> weights;
         for (const Batch& batch : loader.epoch(epoch, first)) weights.push_back(batch.targets.weights[0]);
         return weights;
@@ -88,6 +88,9 @@ TEST_CASE("mix: the same seed mixes alike, whatever batch an epoch starts at; an
     const auto whole = weights_from(3, 4, 0), other_epoch = weights_from(3, 5, 0), other_seed = weights_from(2, 4, 0);
     CHECK(weights_from(3, 4, 2) == std::vector(whole.begin() + 2, whole.end()));
     CHECK(whole[0] != whole[1]);
+    const auto of_both = weights_from(3, 4, 0, 1);
+    CHECK(weights_from(3, 4, 2, 1) == std::vector(of_both.begin() + 2, of_both.end()));
+    CHECK(of_both[0] != of_both[1]);
     for (std::size_t i = 0; i < whole.size(); ++i) CHECK((whole[i] != other_epoch[i] && whole[i] != other_seed[i]));
 }
 

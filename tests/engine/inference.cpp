@@ -345,10 +345,17 @@ TEST_CASE("inference: images or logits that do not fit are an error with both nu
     const Images<SmallResNet, float> images{2, 1};
     ImageView wrong = images.view;
     wrong.extent = {16, 15};
-    CHECK_THROWS_WITH_AS(classify(wrong), doctest::Contains("images: expected 16x16 pixels, found 16x15 ("), Error);
+    CHECK_THROWS_WITH_AS(
+        classify(wrong),
+        "images: expected 16x16 pixels, found 16x15 (resize them (image.hpp), or plan for their extent "
+        "by ClassifierOptions::image)",
+        Error);
     wrong = images.view;
     wrong.channels = 1;
-    CHECK_THROWS_WITH_AS(classify(wrong), doctest::Contains("images: expected 3 channels, found 1 ("), Error);
+    CHECK_THROWS_WITH_AS(classify(wrong),
+                         "images: expected 3 channels, found 1 (grey images have three in a view with channels = 3 and "
+                         "channel_stride = 0)",
+                         Error);
     wrong = images.view;
     wrong.data = nullptr;
     CHECK_THROWS_WITH_AS(classify(wrong), "images: expected pixels, found a null pointer", Error);
