@@ -83,11 +83,6 @@ inline std::vector<std::filesystem::directory_entry> entries_of(const std::files
     return entries;
 }
 
-/// Also a link to one.
-inline bool is_folder(const std::filesystem::directory_entry& entry, std::error_code& error) {
-    return entry.is_directory(error);
-}
-
 [[noreturn]] inline void refuse_folder(const std::filesystem::path& folder, const std::error_code& error) {
     throw FileError(folder.string(), "a folder of photos", error.message());
 }
@@ -102,7 +97,7 @@ inline std::vector<std::filesystem::path> photos_below(const std::filesystem::pa
         std::error_code error;
         for (const auto& entry : detail::entries_of(next, error)) {
             std::error_code ignored;
-            if (!detail::is_folder(entry, ignored)) {  // what can't be looked at: reading it says what is wrong with it
+            if (!entry.is_directory(ignored)) {  // what can't be looked at: reading it says what is wrong with it
                 if (is_photo(entry.path())) photos.push_back(entry.path());
             } else if (!entry.is_symlink(ignored)) folders.push_back(entry.path());
         }
@@ -151,7 +146,7 @@ inline ImageFolder load_image_folder(const std::filesystem::path& folder, const 
     if (error) detail::refuse_folder(folder, error);
     std::ranges::sort(entries);
     for (const auto& entry : entries) {
-        const bool is_folder = detail::is_folder(entry, error);
+        const bool is_folder = entry.is_directory(error);  // or a link to one
         if (error)
             detail::refuse_folder(entry.path(), error);  // left out, it would shift the labels of those behind it
         if (!is_folder) continue;

@@ -9,21 +9,6 @@
 
 namespace resnet::inline v0 {
 
-/// The layers that the network's output depends on. Others get no gradient and no update, as in PyTorch: not even
-/// weight decay.
-inline std::vector<char> used_layers(const Graph& graph) {
-    std::vector<char> layers(graph.layers.size(), 0), nodes(graph.nodes.size(), 0);
-    at(nodes, graph.output) = 1;
-    for (int n = graph.output; n >= 0; --n) {  // a node's inputs come before it
-        if (at(nodes, n) == 0) continue;
-        const Node& node = at(graph.nodes, n);
-        if (node.layer >= 0) at(layers, node.layer) = 1;
-        for (const int input : node.inputs)
-            if (input >= 0) at(nodes, input) = 1;
-    }
-    return layers;
-}
-
 /// The ranges of all parameters that are not frozen and used, by this plan or an earlier one that gave them a gradient.
 /// A convolution's taps that touch no data, and a bias that only batch norms see, are not live. `live_before` (by
 /// element / 16) remembers what was live in earlier plans: an optimizer's moments are no longer zero there.
@@ -62,7 +47,11 @@ inline std::vector<ParameterRange> parameter_ranges(const Plan& plan, const std:
                 mark(at(graph.parameters, p).offset, at(graph.parameters, p).spec.size());
         }
     }
-    const std::vector<char> used = used_layers(graph);
+    // A layer that the output does not depend on gets no gradient and no update, as in PyTorch: not even weight decay.
+    std::vector<char> used(graph.layers.size(), 0);
+    const std::vector<int> uses = graph.uses();
+    for (std::size_t n = 0; n < graph.nodes.size(); ++n)
+        if (const int layer = graph.nodes[n].layer; layer >= 0 && uses[n] > 0) at(used, layer) = 1;
     std::vector<ParameterRange> ranges;
     constexpr Index longest = Index{1} << 15;  // a chunk of an update: 128 KiB of floats an array
     for (int p = 0; p < static_cast<int>(graph.parameters.size()); ++p) {

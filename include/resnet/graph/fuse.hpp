@@ -15,14 +15,9 @@ class Fuser {
 public:
     constexpr Fuser(const Graph& graph, Mode mode)
         : graph_{graph},
-          uses_(graph.nodes.size(), 0),
+          uses_{graph.uses()},
           expressions_(graph.nodes.size()) {
         program_.mode = mode;
-        ++at(uses_, graph.output);
-        for (int id = graph.output; id >= 0; --id)  // readers come behind what they read
-            if (at(uses_, id) > 0)
-                for (const int input : at(graph.nodes, id).inputs)
-                    if (input >= 0) ++at(uses_, input);
     }
 
     constexpr Program run() {

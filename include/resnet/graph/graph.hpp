@@ -171,6 +171,17 @@ struct Graph {
             id = nodes[static_cast<std::size_t>(id)].inputs[0];
         return nodes[static_cast<std::size_t>(id)].op == Op::linear ? id : -1;
     }
+    /// How many nodes read each node, the output counting as one; 0: the output does not depend on it.
+    constexpr std::vector<int> uses() const {
+        std::vector<int> counts(nodes.size(), 0);
+        counts[static_cast<std::size_t>(output)] = 1;
+        for (int id = output; id >= 0; --id) {  // readers come behind what they read
+            if (counts[static_cast<std::size_t>(id)] == 0) continue;
+            for (const int input : nodes[static_cast<std::size_t>(id)].inputs)
+                if (input >= 0) ++counts[static_cast<std::size_t>(input)];
+        }
+        return counts;
+    }
     /// The dotted name, as PyTorch spells it: "blk1.extra.0".
     std::string module_name(int module) const {
         if (module < 0) return {};

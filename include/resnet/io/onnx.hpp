@@ -73,10 +73,9 @@ public:
         : graph_{graph},
           weights_{weights},
           to_{to},
-          uses_(graph.nodes.size(), 0),
+          uses_{graph.uses()},
           folded_into_(graph.nodes.size(), -1),
           values_(graph.nodes.size()) {
-        count_uses();
         if (fold) find_folded();
     }
 
@@ -102,16 +101,6 @@ private:
         int layer, norm;  // -1: no batch norm is folded in
         std::string weight, bias;
     };
-
-    /// How many nodes read a node, the output counting as one; 0: the network's body computes it for nothing.
-    void count_uses() {
-        at(uses_, graph_.output) = 1;
-        for (int id = graph_.output; id > 0; --id) {
-            if (at(uses_, id) == 0) continue;
-            for (const int input : at(graph_.nodes, id).inputs)
-                if (input >= 0) ++at(uses_, input);
-        }
-    }
 
     /// A batch norm becomes part of a convolution that nobody else reads.
     void find_folded() {
