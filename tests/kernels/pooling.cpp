@@ -177,3 +177,21 @@ TEST_CASE(
     "average pool: divides by the whole window, as PyTorch's count_include_pad, and spreads the gradient evenly") {
     on_each_kernel([](const Pool& pool, const auto& k) { check_average_pool(pool, k); });
 }
+
+TEST_CASE("average pool: the mean of a map of 256x256 is right to six digits") {
+    const Pool pool{{256, 256, 1, 0}, {256, 256}};
+    std::vector<float> input(pool.inputs()), output(pool.outputs());
+    std::vector<double> means(width, 0.0);
+    const Random random{Seed{1}, Purpose::augment};
+    for (std::size_t i = 0; i < input.size(); ++i) {
+        input[i] = static_cast<float>(random.uniform(i));
+        means[i % width] += static_cast<double>(input[i]) / static_cast<double>(pool.input.area());
+    }
+    auto job = job_of<float>(pool);
+    job.input = input.data();
+    job.output = output.data();
+    for (const Isa isa : tests::available_isas()) {
+        kernels<float>(isa).average_pool(job);
+        for (std::size_t c = 0; c < width; ++c) CHECK(output[c] == doctest::Approx(means[c]).epsilon(1e-6));
+    }
+}
