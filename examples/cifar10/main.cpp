@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -32,6 +33,7 @@
 #include "progress.hpp"
 #include "recipe.hpp"
 #include "record.hpp"
+#include "standard_streams.hpp"
 #include "test.hpp"
 
 using resnet::Index;
@@ -159,6 +161,7 @@ int train_and_test(const Options& options, const Data& data) {
 }
 
 int main(int argc, char** argv) try {
+    fill_standard_streams();
     Options options;
     CLI::App app;
     add_options(app, options);
@@ -184,11 +187,16 @@ int main(int argc, char** argv) try {
     const int threads = options.threads > 0 ? options.threads : tbb::this_task_arena::max_concurrency();
     const tbb::global_control workers{tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads)};
     tbb::task_arena arena{threads};
-    return arena.execute([&] {
+    const int status = arena.execute([&] {
         if (options.model == "tutorial") return train_and_test<resnet::ResNet18<10>>(options, data);
         if (options.model == "resnet9") return train_and_test<resnet::ResNet9<10>>(options, data);
         return train_and_test<resnet::CifarResNet18<10>>(options, data);
     });
+    if (status == 0) check_output();
+    return status;
+} catch (const std::bad_alloc&) {
+    std::fputs("error: there is not enough memory; lower --batch-size?\n", stderr);
+    return 1;
 } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;

@@ -74,8 +74,8 @@ inline void add_options(CLI::App& app, Options& options) {
     app.add_option(
            "--recipe", options.recipe,
            "tutorial: as the tutorial trains, 6 epochs. fast: with random crops and flips, and a learning rate that "
-           "rises "
-           "and falls; 24 epochs, 10 for resnet9 and cifar-resnet18. best: for these two, 40 epochs. The options below "
+           "rises and falls; 24 epochs, 10 for resnet9 and cifar-resnet18. best: for these two, 40 epochs. The options "
+           "below "
            "change parts of it")
         ->check(CLI::IsMember({"tutorial", "fast", "best"}))
         ->capture_default_str();
@@ -159,6 +159,10 @@ inline resnet::OptimizerSettings optimizer(const Options& options) {
 inline float norm_bias_rate(const Options& options) {
     const Recipe& recipe = find_recipe(options.model, options.recipe);
     return options.optimizer == recipe.optimizer ? recipe.norm_bias_rate : 1;
+}
+
+inline float label_smoothing(const Options& options) {
+    return find_recipe(options.model, options.recipe).label_smoothing;
 }
 
 /// What decides as well and has no option, as texts. Of resolved options.
