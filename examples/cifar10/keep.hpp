@@ -11,6 +11,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <resnet/checkpoint.hpp>
@@ -65,8 +66,12 @@ public:
         for (const std::string& name : data.test.classes()) classes_ += name + '\n';
         std::filesystem::create_directories(folder);
         lock_.emplace(folder);
+        const bool got_nowhere = ended_before_its_first_step();
         for (const char* const name : written) {
+            if (std::filesystem::is_directory(folder / name))
+                throw std::runtime_error((folder / name).string() + " is a folder, where a file is to go");
             if (options.resume || !std::filesystem::exists(folder / name)) continue;
+            if (got_nowhere && (folder / name == last_ || std::string_view{name} == "metrics.csv")) continue;
             const bool can_go_on = folder / name == last_;
             throw std::runtime_error((folder / name).string() + " is there already; " +
                                      (can_go_on ? "go on with it by --resume, or name" : "name") +
@@ -177,6 +182,14 @@ private:
         char checksum[16];
         std::snprintf(checksum, sizeof checksum, "%08x", sum.value());
         return data.name + ", " + std::to_string(data.train.size()) + " images, checksum " + checksum;
+    }
+
+    /// Whether the checkpoint that is there is of a run that got nowhere: of a learning rate that was too large, say.
+    bool ended_before_its_first_step() const try {
+        const resnet::RunPosition position = resnet::read_position(last_);
+        return position.epoch == 0 && position.batch == 0;
+    } catch (const resnet::Error&) {
+        return false;  // there is none, or it is somebody's own file
     }
 
     /// What a killed process was writing.

@@ -32,35 +32,55 @@ struct EpochMetrics {
 inline constexpr auto metrics_header =
     "epoch,step,train_loss,test_loss,test_accuracy,learning_rate,images_per_second,seconds";
 
+/// What a file of an earlier part of the run says.
+struct Metrics {
+    resnet::Settings settings;
+    std::vector<EpochMetrics> history;
+};
+
 /// The epochs of a file, as far as a checkpoint has come; those behind it are done again. None where there is no file.
 /// Throws where there is one that can't be read: it would be written anew without them.
-inline std::vector<EpochMetrics> read_metrics(const std::filesystem::path& path, resnet::Index epochs) {
-    std::vector<EpochMetrics> history;
+inline Metrics read_metrics(const std::filesystem::path& path, resnet::Index epochs) {
+    Metrics metrics;
+    std::vector<EpochMetrics>& history = metrics.history;
     std::ifstream file{path};
     if (!file && std::filesystem::exists(path)) throw std::runtime_error(path.string() + ": it can't be opened");
     std::string line;
     for (int number = 1; std::getline(file, line); ++number) {
+        if (line.ends_with('\r')) line.pop_back();  // an editor's
+        if (line.starts_with("# ")) {
+            const std::size_t colon = line.find(": ");
+            if (colon != std::string::npos)
+                metrics.settings.emplace_back(line.substr(2, colon - 2), line.substr(colon + 2));
+        }
         if (line.empty() || line.starts_with('#') || line == metrics_header) continue;
-        std::array<double, 8> values{};
+        const auto refuse = [&](const std::string& expected) {
+            throw std::runtime_error(path.string() + ", line " + std::to_string(number) + ": expected " + expected +
+                                     ", found " + line +
+                                     "; mend it, or move the file away to go on without its epochs");
+        };
         const char* at = line.data();
         const char* const end = at + line.size();
-        for (std::size_t i = 0; i < values.size(); ++i) {
-            const auto [rest, error] = std::from_chars(at, end, values.at(i));
-            const bool last = i + 1 == values.size();
-            if (error != std::errc{} || (last ? rest != end : rest == end || *rest != ',')) {
-                throw std::runtime_error(path.string() + ", line " + std::to_string(number) + ": expected " +
-                                         metrics_header + ", found " + line +
-                                         "; mend it, or move the file away to go on without its epochs");
-            }
+        const auto read = [&](auto& value, char after = ',') {
+            const auto [rest, error] = std::from_chars(at, end, value);
+            if (error != std::errc{} || (rest == end ? '\0' : *rest) != after) refuse(metrics_header);
             at = rest + 1;
-        }
-        const auto [epoch, step, train_loss, test_loss, test_accuracy, learning_rate, rate, seconds] = values;
-        if (epoch > static_cast<double>(epochs)) break;
-        history.push_back({static_cast<resnet::Index>(epoch), static_cast<resnet::Index>(step), train_loss, test_loss,
-                           test_accuracy, learning_rate, rate, seconds});
+        };
+        EpochMetrics row;
+        read(row.epoch);
+        read(row.step);
+        for (double EpochMetrics::*const value :
+             {&EpochMetrics::train_loss, &EpochMetrics::test_loss, &EpochMetrics::test_accuracy,
+              &EpochMetrics::learning_rate, &EpochMetrics::images_per_second})
+            read(row.*value);
+        read(row.seconds, '\0');
+        const resnet::Index before = history.empty() ? 0 : history.back().epoch;
+        if (row.epoch <= before) refuse("an epoch after " + std::to_string(before));
+        if (row.epoch > epochs) break;
+        history.push_back(row);
     }
     if (file.bad()) throw std::runtime_error(path.string() + ": it can't be read to its end");
-    return history;
+    return metrics;
 }
 
 /// Writes all of it anew and atomically: a kill leaves the file before or after it, whole.

@@ -21,7 +21,7 @@ inline std::string formatted(const char* format, double value) {
     return text;
 }
 
-inline resnet::ReportSeries line(const char* name, const std::vector<EpochMetrics>& history,
+inline resnet::ReportSeries line(const std::string& name, const std::vector<EpochMetrics>& history,
                                  double EpochMetrics::*value, double factor = 1) {
     resnet::ReportSeries series{name};
     for (const EpochMetrics& epoch : history) {
@@ -46,8 +46,11 @@ inline std::vector<resnet::ReportPicture> pictures_of_mistakes(const resnet::Eva
 
 /// Figures, charts, confusion, mistakes and the table of a run that has at least one epoch.
 inline resnet::Report page(const std::vector<EpochMetrics>& history, const resnet::Evaluation& evaluation,
-                           const Data& data) {
+                           const Data& data, float label_smoothing) {
     resnet::Report report;
+    // The loss of smoothed labels is another one than the test's, and above it even where the network fits better.
+    const std::string training =
+        label_smoothing == 0 ? "training" : "training, labels smoothed by " + formatted("%g", double{label_smoothing});
     const EpochMetrics& last = history.back();
     const EpochMetrics& best = *std::ranges::max_element(history, {}, &EpochMetrics::test_accuracy);
     double seconds = 0;
@@ -62,7 +65,7 @@ inline resnet::Report page(const std::vector<EpochMetrics>& history, const resne
     report.charts = {
         {"Loss",
          "epoch",
-         {line("training", history, &EpochMetrics::train_loss), line("test", history, &EpochMetrics::test_loss)}},
+         {line(training, history, &EpochMetrics::train_loss), line("test", history, &EpochMetrics::test_loss)}},
         {"Test accuracy (%)", "epoch", {line("test", history, &EpochMetrics::test_accuracy, 100)}},
         {"Images a second", "epoch", {line("training", history, &EpochMetrics::images_per_second)}, true}};
     report.table = {

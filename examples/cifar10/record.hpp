@@ -1,6 +1,7 @@
 // What --out records of a run for people to look at: metrics.csv, TensorBoard's event file and report.html.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -41,17 +42,21 @@ public:
         : data_{data},
           options_{options},
           settings_{run_settings(options, data)},
+          first_epoch_{epochs + 1},
           steps_{steps},
           first_step_{options.resume ? epochs * steps + 1 : 0},
           learning_rate_{std::move(learning_rate)},
           summary_{std::move(summary)} {
         if (options.out.empty()) return;
         folder_ = options.out;
-        if (options.resume) history_ = read_metrics(folder_ / "metrics.csv", epochs);
+        if (options.resume) go_on_with(read_metrics(folder_ / "metrics.csv", epochs));
+        resumed_ = history_.size();
         if (std::cmp_not_equal(history_.size(), epochs)) {
             std::fprintf(stderr, "warning: %s has %zu of the %td epochs that are done\n",
                          (folder_ / "metrics.csv").c_str(), history_.size(), epochs);
         }
+        if (std::cmp_less(epochs, options.epochs))  // known before the next epoch, if it can't be written
+            write_metrics(folder_ / "metrics.csv", settings_, history_);
         if (chart_js.empty()) {
             std::printf(
                 "no report.html: Chart.js was not found when this program was built (Debian: libjs-chart.js)\n");
@@ -65,11 +70,22 @@ public:
         metrics.learning_rate = learning_rate_(metrics.step - 1);
         history_.push_back(metrics);
         write_metrics(folder_ / "metrics.csv", settings_, history_);
-        warn_of([&] { add_event(metrics); });
+        warn_of([&] { add_events(); });
         if (!chart_js.empty()) warn_of([&] { write_page(metrics, evaluation); });
     }
 
 private:
+    /// What an earlier part of the run was built with and ran on stays in the records, beside what this one does.
+    void go_on_with(Metrics metrics) {
+        history_ = std::move(metrics.history);
+        for (const auto& [name, before] : metrics.settings)
+            for (auto& [setting, now] : settings_)
+                if (setting == name && now != before) {
+                    const bool is_known = before.ends_with(": " + now);
+                    now = is_known ? before : before + "; from epoch " + std::to_string(first_epoch_) + ": " + now;
+                }
+    }
+
     static void warn_of(const auto& write) {
         try {
             write();
@@ -79,7 +95,7 @@ private:
     }
 
     void write_page(const EpochMetrics& metrics, const resnet::Evaluation& evaluation) const {
-        resnet::Report report = page(history_, evaluation, data_);
+        resnet::Report report = page(history_, evaluation, data_, label_smoothing(options_));
         report.title = options_.model + " on " + data_.name;
         report.subtitle = "Recipe " + options_.recipe + ", seed " + std::to_string(options_.seed) + ", epoch " +
                           std::to_string(metrics.epoch) + " of " + std::to_string(options_.epochs);
@@ -89,18 +105,23 @@ private:
         write_report(folder_ / "report.html", report, chart_js);
     }
 
-    void add_event(const EpochMetrics& metrics) {
-        if (!events_) {
+    /// The epochs that no event file has yet: all since the program was started, where theirs was removed.
+    void add_events() {
+        if (!events_ || events_->was_removed()) {
             events_.emplace(folder_, first_step_);
+            recorded_ = resumed_;
             std::string table = "| setting | value |\n| --- | --- |\n";
             for (const auto& [name, value] : settings_) table += "| " + name + " | " + value + " |\n";
             events_->add_text("settings", table, first_step_);
         }
-        events_->add(metrics.step, {{"loss/train", metrics.train_loss},
-                                    {"loss/test", metrics.test_loss},
-                                    {"accuracy/test", metrics.test_accuracy},
-                                    {"learning_rate", metrics.learning_rate},
-                                    {"images_per_second", metrics.images_per_second}});
+        for (; recorded_ < history_.size(); ++recorded_) {
+            const EpochMetrics& metrics = history_[recorded_];
+            events_->add(metrics.step, {{"loss/train", metrics.train_loss},
+                                        {"loss/test", metrics.test_loss},
+                                        {"accuracy/test", metrics.test_accuracy},
+                                        {"learning_rate", metrics.learning_rate},
+                                        {"images_per_second", metrics.images_per_second}});
+        }
     }
 
     /// Of the steps so far, at two hundred of them.
@@ -117,10 +138,11 @@ private:
     const Data& data_;
     const Options& options_;
     resnet::Settings settings_;
-    resnet::Index steps_, first_step_;
+    resnet::Index first_epoch_, steps_, first_step_;
     std::function<double(resnet::Index)> learning_rate_;
     std::string summary_;
     std::filesystem::path folder_;
     std::vector<EpochMetrics> history_;
     std::optional<resnet::EventFile> events_;
+    std::size_t resumed_ = 0, recorded_ = 0;  // of the history: from an earlier part of the run, in an event file
 };

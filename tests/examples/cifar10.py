@@ -171,11 +171,23 @@ elif case == "interrupt":
     need_images()
     for number, status in (signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129):
         process = started("--epochs", "1000")
-        for _ in range(2 if number == signal.SIGHUP else 1):  # as a shell and then the terminal say it
-            process.send_signal(number)
+        process.send_signal(number)
+        time.sleep(0.005)
+        process.send_signal(number)  # as a shell and then the terminal say it, and timeout
         said = rest_of(process)
         assert process.returncode == status, (process.returncode, said)
         assert re.search(r"^stopped in epoch 1/1000 after \d+ of \d+ images, .*not tested yet$", said, re.M), said
+
+    # A second Ctrl-C, a while after the first, ends the program at once: here in the middle of its first step.
+    process = started("--epochs", "1000", "--batch-size", "8192")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(1.1)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGCONT)
+    said = rest_of(process)
+    assert process.returncode == -signal.SIGINT and "stopped" not in said, (process.returncode, said)
 
     with tempfile.TemporaryDirectory() as folder:  # a reader that goes away, such as `| less`, costs no epoch
         out = os.path.join(folder, "run")
@@ -231,11 +243,47 @@ elif case == "outputs":  # the numbers that are printed, with settings and seed 
         os.rename(metrics, f"{metrics}.away")  # an epoch that is missing is said
         done = run("--resume", "--out", f"{folder}/b", "--epochs", "2")
         assert done.returncode == 0 and done.stderr == f"warning: {metrics} has 0 of the 2 epochs that are done\n", done
-        with open(metrics, "w") as file:
-            file.write("# a sheet was here\n1;2;3\n")
+        row = "4,9,9,9,9,9,9\n"
+        for text, line, expected, found in [("# a sheet was here\n1;2;3\n", 2, "epoch,step,", "1;2;3"), ("7" + row[1:], 1, "epoch,step,", "7,9,9"),
+                                            (f"1,{row}1,{row}", 2, "an epoch after 1", "1,4,9"), (f"-5,{row}", 1, "an epoch after 0", "-5,4,9"),
+                                            (f"nan,{row}", 1, "epoch,step,", "nan,4,9"), (f"2,{row}1,{row}", 2, "an epoch after 2", "1,4,9")]:
+            with open(metrics, "w") as file:
+                file.write(text)
+            done = run("--resume", "--out", f"{folder}/b", "--epochs", "4")
+            assert done.returncode == 1 and done.stderr.startswith(f"error: {metrics}, line {line}: expected {expected}"), (text, done)
+            assert f"found {found}" in done.stderr and "mean loss" not in done.stdout, done
+            assert content(f"{folder}/b", "metrics.csv") == text.encode()
+        with open(f"{metrics}.away", newline="") as file:
+            lines = file.read().splitlines()
+        with open(metrics, "w", newline="\r\n") as file:  # an editor's
+            file.write("\n".join(lines) + "\n")
         done = run("--resume", "--out", f"{folder}/b", "--epochs", "3")
-        assert done.returncode == 1 and done.stderr.startswith(f"error: {metrics}, line 2: expected epoch,step,"), done
-        assert "found 1;2;3" in done.stderr and "mean loss" not in done.stdout, done
+        assert done.returncode == 0 and done.stderr == "" and [row[0] for row in epochs_of(f"{folder}/b")] == ["1", "2", "3"], done
+
+        # What is printed where standard output is closed goes into no file; where it can't be written, that is said.
+        def without_streams():
+            os.close(0)
+            os.close(1)
+        options = "--limit", "128", "--epochs", "2"
+        done = subprocess.run([program, *options, "--out", f"{folder}/c"], preexec_fn=without_streams, stderr=subprocess.PIPE, text=True)
+        (events,) = event_files(f"{folder}/c")
+        assert done.returncode == 0 and done.stderr == "" and b"mean loss" not in content(f"{folder}/c", events), done
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([program, *options], stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 1 and done.stderr == "error: standard output could not be written\n", done
+
+        # Another event file has all epochs where one was removed.
+        process = started("--limit", "128", "--epochs", "100000", "--out", f"{folder}/d")
+        while not (names := os.path.exists(f"{folder}/d") and event_files(f"{folder}/d")):
+            time.sleep(0.01)
+        os.remove(f"{folder}/d/{names[0]}")
+        while not event_files(f"{folder}/d"):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        rest_of(process)
+        (events,) = event_files(f"{folder}/d")
+        assert process.stderr.read() == "" and content(f"{folder}/d", events).count(b"loss/test") == position(f"{folder}/d")[0]
 
 elif case == "resume":  # stopped by either signal, it goes on as if nothing had been
     need_images()
@@ -341,6 +389,8 @@ elif case == "resume_errors":
         other = run("--resume", "--out", out, "--epochs", "2", RESNET_ISA="baseline")
         assert other.returncode == 0 and "epoch 2/2: " in other.stdout, other
         assert re.fullmatch(r"(warning: .*instruction set \w+, now baseline\n)?", other.stderr), other
+        sets = re.findall(rb"^# instruction set: (.*)$", content(out, "metrics.csv"), re.M)  # whose epochs are whose
+        assert len(sets) == 1 and re.fullmatch(rb"\w+; from epoch 2: baseline" if other.stderr else rb"baseline", sets[0]), sets
 
         fast = os.path.join(folder, "fast")
         trained("--recipe", "fast", "--out", fast)
@@ -355,6 +405,16 @@ elif case == "resume_errors":
         assert full.returncode == 1 and "mean loss" not in full.stdout, full  # known before the first epoch
         assert re.search(r"^error: .*safetensors: expected to write it, found File too large$", full.stderr, re.M), full
         assert content(out, "last.safetensors") == kept and not unfinished(out), os.listdir(out)
+
+        # So is a file that can't be replaced.
+        for name, message in [("metrics.csv", "/nowhere/metrics.csv: expected to "), ("best.safetensors", f"{out}/best.safetensors is a folder")]:
+            own = os.path.join(out, name)
+            os.rename(own, f"{own}.away")
+            os.symlink("/nowhere/metrics.csv", own) if name == "metrics.csv" else os.mkdir(own)
+            done = run("--resume", "--out", out, "--epochs", "3")
+            assert done.returncode == 1 and f"error: {message}" in done.stderr and "mean loss" not in done.stdout, done
+            os.rmdir(own) if os.path.isdir(own) else os.remove(own)
+            os.rename(f"{own}.away", own)
 
         with open(last, "r+b") as file:
             file.seek(1_000_000)
@@ -480,6 +540,8 @@ elif case == "diverged":  # the last update of an epoch ruins the weights: what 
         done = run("--limit", "128", "--epochs", "2", "--learning-rate", "1e30", "--out", out)
         assert done.returncode == 1 and done.stderr.startswith("error: epoch 1/2: the mean test loss is "), done
         assert position(out) == (0, 0) and not os.path.exists(os.path.join(out, "best.safetensors")), os.listdir(out)
+        trained("--out", out, limit=128)  # nothing is there that another run could spoil
+        assert position(out) == (1, 0) and len(epochs_of(out)) == 1
 
 elif case == "unwritable_report":  # costs a warning, not the epoch
     need_images()

@@ -2,8 +2,9 @@
 // A file is a row of TFRecords (a length, a protocol buffer, a checksum of each); one record here is one step's values.
 #pragma once
 
-#include <fcntl.h>   // open
-#include <unistd.h>  // write, ftruncate, gethostname
+#include <fcntl.h>     // open
+#include <sys/stat.h>  // fstat
+#include <unistd.h>    // write, ftruncate, gethostname
 
 #include <algorithm>
 #include <array>
@@ -65,6 +66,8 @@ public:
     void add_text(std::string_view tag, std::string_view markdown, Index step = 0);
 
     const std::filesystem::path& path() const noexcept { return path_; }
+    /// Whether someone has removed it: what is added then is gone with it.
+    bool was_removed() const;
 
 private:
     void append(std::span<const std::byte> event);
@@ -214,6 +217,11 @@ inline void EventFile::add(Index step, std::span<const EventValue> values) {
 
 inline void EventFile::add_text(std::string_view tag, std::string_view markdown, Index step) {
     append(detail::text_event(detail::seconds_since_1970(), step, tag, markdown).content());
+}
+
+inline bool EventFile::was_removed() const {
+    struct stat status {};
+    return ::fstat(file_, &status) != 0 || status.st_nlink == 0;
 }
 
 inline void EventFile::append(std::span<const std::byte> event) {
