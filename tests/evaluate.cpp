@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <limits>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <resnet/evaluate.hpp>
@@ -53,6 +55,23 @@ TEST_CASE("evaluate: mean loss, accuracy and confusion of a labelled set, in bat
         CHECK(worst_mistakes(result, labels, 10) == std::vector<Index>{4, 2});
         CHECK(worst_mistakes(result, labels, 1) == std::vector<Index>{4});
     }
+}
+
+TEST_CASE("evaluate: rows of one's own are judged as a classifier's, and what is no class has no count") {
+    const Classifier<Straight, double> classify{identity()};
+    const std::vector<double> pixels{5, 1, 0, 0, 2, 1};
+    const std::vector<int> labels{0, 2};
+    const Evaluation whole = evaluate(classify, nhwc(pixels.data(), 2, {1, 1}), labels);
+    Evaluation rows;
+    rows.add(RowView<double>{pixels, 3}, labels);  // the pixels are the logits
+    CHECK(rows.confusion == whole.confusion);
+    CHECK(rows.loss == whole.loss);
+    for (const auto& [label, prediction] : {std::pair{3, 0}, {0, 3}, {-1, 0}})
+        CHECK_THROWS_WITH_AS(
+            rows.count(label, prediction),
+            ("Evaluation::count: expected a class of 0 ... 2, found " + std::to_string(label == 0 ? prediction : label))
+                .c_str(),
+            Error);
 }
 
 TEST_CASE("evaluate: large logits do not overflow the loss") {

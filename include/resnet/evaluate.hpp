@@ -10,6 +10,9 @@
 #include <vector>
 
 #include <resnet/classifier.hpp>
+#include <resnet/core/error.hpp>
+#include <resnet/core/row_view.hpp>
+#include <resnet/core/text.hpp>
 #include <resnet/predictions.hpp>
 
 namespace resnet::inline v0 {
@@ -23,12 +26,23 @@ struct Evaluation {
     std::vector<int> predicted{};    // [images], the likeliest class
     std::vector<double> losses{};    // [images], cross entropy
 
-    Index count(int label, int prediction) const { return confusion[place(label, prediction)]; }
+    /// How many images of a label were taken for a class. Error where either is none.
+    Index count(int label, int prediction) const {
+        for (const int index : {label, prediction})
+            if (index < 0 || index >= classes)
+                throw Error("Evaluation::count", detail::text("a class of 0 ... ", classes - 1), std::to_string(index));
+        return confusion[place(label, prediction)];
+    }
 
-    /// Takes in the next images: what a Classifier gave for them, one label each. For a loop of your own; `evaluate` is
-    /// one. Error where there is not one label an image, a label is not a class, or there were other classes before.
+    /// Takes in the next images: logits, as a Classifier gave them for these images, a training step has them
+    /// (`step.logits`) or you have put them together, and one label each. For a loop of your own; `evaluate` is one.
+    /// Error where there is not one label an image, a label is not a class, or there were other classes before.
     template <class Scalar>
-    void add(const Logits<Scalar>& logits, std::span<const int> labels);
+    void add(RowView<Scalar> logits, std::span<const int> labels);
+    template <class Scalar>
+    void add(const Logits<Scalar>& logits, std::span<const int> labels) {
+        add(RowView<Scalar>{logits.values(), logits.classes()}, labels);
+    }
 
 private:
     std::size_t place(int label, int prediction) const {
@@ -71,20 +85,20 @@ inline std::vector<Index> worst_mistakes(const Evaluation& evaluation, std::span
 // ---------------------------------------------------------------------------------------------------------------------
 
 template <class Scalar>
-void Evaluation::add(const Logits<Scalar>& logits, std::span<const int> labels) {
+void Evaluation::add(RowView<Scalar> logits, std::span<const int> labels) {
     const Index added = logits.images();
-    check_targets(Targets{labels}, added, static_cast<int>(logits.classes()));
-    if (classes != 0 && classes != logits.classes())
-        throw Error("Evaluation", std::to_string(classes) + " classes", std::to_string(logits.classes()));
+    check_targets(Targets{labels}, added, static_cast<int>(logits.columns()));
+    if (classes != 0 && classes != logits.columns())
+        throw Error("Evaluation", std::to_string(classes) + " classes", std::to_string(logits.columns()));
     const std::size_t total = losses.size() + labels.size();
     const auto make_room = [total](auto& values) {
         if (values.capacity() < total) values.reserve(std::max(total, 2 * values.capacity()));
     };
     make_room(losses);
     make_room(predicted);
-    confusion.resize(static_cast<std::size_t>(logits.classes() * logits.classes()));
+    confusion.resize(static_cast<std::size_t>(logits.columns() * logits.columns()));
     // From here on nothing throws.
-    classes = static_cast<int>(logits.classes());
+    classes = static_cast<int>(logits.columns());
     double sum = 0;
     for (Index n = 0; n < added; ++n) {
         const auto row = logits[n];
@@ -103,7 +117,7 @@ void Evaluation::add(const Logits<Scalar>& logits, std::span<const int> labels) 
     loss =
         std::isinf(loss) ? loss + sum : loss + (sum - static_cast<double>(added) * loss) / static_cast<double>(images);
     Index right = 0;
-    for (int label = 0; label < classes; ++label) right += count(label, label);
+    for (int label = 0; label < classes; ++label) right += confusion[place(label, label)];
     accuracy = static_cast<double>(right) / static_cast<double>(images);
 }
 
