@@ -192,7 +192,7 @@ TEST_CASE("checkpoint: a moving average goes on, and one that is missing or too 
     cut.save(without);
     const auto before = resumed.state();
     const Model<Net> other_before = other.model();
-    CHECK(message_of<FormatError>([&] { load_checkpoint(path, resumed.trainer); }).find("average/fc.bias") !=
+    CHECK(message_of<FormatError>([&] { load_checkpoint(path, resumed.trainer, nullptr); }).find("average/fc.bias") !=
           std::string::npos);
     CHECK(message_of<FormatError>([&] {
               load_checkpoint(without, resumed.trainer, &other);

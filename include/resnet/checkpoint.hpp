@@ -41,13 +41,14 @@ struct RunPosition {
 struct Resumed {
     RunPosition position;
     /// What the library knows of that the bits depend on and that is not as it was: "instruction set avx512, now avx2".
-    /// Where it is empty, the CPU and the C library are the same, and the loader is one of the same data, seed and
-    /// options, the run ends with the same bits as if it had not stopped, whatever the number of threads.
+    /// Where it is empty, the CPU, the C library and the compiler's options are the same (-O1 rounds otherwise than -O2),
+    /// and the loader is one of the same data, seed and options, the run ends with the same bits as if it had not
+    /// stopped, whatever the number of threads.
     std::vector<std::string> differences;
 };
 
-/// Writes a checkpoint, atomically and durably: killed at any moment, the old file or the new one is there, whole. It
-/// is a safetensors file: the model's tensors with PyTorch's names, which `load(model, path)` takes out of it as well;
+/// Writes a checkpoint, atomically and durably: killed at any moment, the old file or the new one is there, whole (and
+/// `path` + ".tmp-..." beside it, which is yours to remove). It is a safetensors file: the model's tensors with PyTorch's names, which `load(model, path)` takes out of it as well;
 /// the optimizer's as `optimizer/first/<parameter>` and `optimizer/second/<parameter>`, each parameter's count of steps
 /// as `optimizer/steps`, int64 [parameters], and what had a gradient as `optimizer/live`, int8 [elements / 16]; those
 /// of a moving average, if there is one, as `average/<name>`; everything else in the metadata, exactly. Equal states
@@ -62,7 +63,8 @@ struct Resumed {
 ///     }
 template <class Net, class Scalar>
 void save_checkpoint(const std::filesystem::path& path, const Trainer<Net, Scalar>& trainer,
-                     const RunPosition& position, const MovingAverage<Net, Scalar>* average = nullptr);
+                     const RunPosition& position,
+                     std::type_identity_t<const MovingAverage<Net, Scalar>*> average = nullptr);
 
 /// Sets the trainer and its model to what they were: weights, statistics, normalisation, frozen parameters, optimizer
 /// with its settings and steps. The trainer's own options stay; where they differ, `differences` says so.
@@ -74,7 +76,7 @@ void save_checkpoint(const std::filesystem::path& path, const Trainer<Net, Scala
 ///     for (const auto& batch : loader.epoch(position.epoch, position.batch)) ...
 template <class Net, class Scalar>
 Resumed load_checkpoint(const std::filesystem::path& path, Trainer<Net, Scalar>& trainer,
-                        MovingAverage<Net, Scalar>* average = nullptr);
+                        std::type_identity_t<MovingAverage<Net, Scalar>*> average = nullptr);
 
 /// How far the run of a checkpoint has come, for who does not know yet what network it is of. FileError or FormatError,
 /// as TensorFile; FormatError where it is no checkpoint, or of another version.
@@ -209,7 +211,7 @@ inline Metadata position_text(const RunPosition& position) {
 
 template <class Net, class Scalar>
 void save_checkpoint(const std::filesystem::path& path, const Trainer<Net, Scalar>& trainer,
-                     const RunPosition& position, const MovingAverage<Net, Scalar>* average) {
+                     const RunPosition& position, std::type_identity_t<const MovingAverage<Net, Scalar>*> average) {
     const auto& engine = trainer.engine();
     const auto& optimizer = engine.optimizer();
     const Weights<Scalar>& weights = trainer.model().weights();
@@ -247,7 +249,7 @@ void save_checkpoint(const std::filesystem::path& path, const Trainer<Net, Scala
 
 template <class Net, class Scalar>
 Resumed load_checkpoint(const std::filesystem::path& path, Trainer<Net, Scalar>& trainer,
-                        MovingAverage<Net, Scalar>* average) {
+                        std::type_identity_t<MovingAverage<Net, Scalar>*> average) {
     const TensorFile file{path};
     detail::check_checkpoint(file);
     Model<Net, Scalar>& model = trainer.model();

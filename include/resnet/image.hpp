@@ -45,6 +45,9 @@ Image read_image(const std::filesystem::path& path);
 /// The same for a file's bytes; `name` stands for the file in errors.
 /// Defined where RESNET_IMAGE_IMPLEMENTATION is.
 Image decode_image(std::span<const std::byte> bytes, const std::string& name);
+inline Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name) {
+    return decode_image(std::as_bytes(bytes), name);
+}
 
 /// Bilinear with antialiasing, as torchvision's Resize((height, width)). Error where the extent is empty or too large.
 Image resize(const Image& image, Extent extent);

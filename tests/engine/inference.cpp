@@ -356,6 +356,11 @@ TEST_CASE("inference: images or logits that do not fit are an error with both nu
                          "images: expected 3 channels, found 1 (grey images have three in a view with channels = 3 and "
                          "channel_stride = 0)",
                          Error);
+    wrong.channels = 4;
+    CHECK_THROWS_WITH_AS(classify(wrong),
+                         "images: expected 3 channels, found 4 (a view with channels = 3 and the same pixel_stride "
+                         "leaves the fourth out)",
+                         Error);
     wrong = images.view;
     wrong.data = nullptr;
     CHECK_THROWS_WITH_AS(classify(wrong), "images: expected pixels, found a null pointer", Error);

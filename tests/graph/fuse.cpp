@@ -95,6 +95,10 @@ TEST_CASE("fuse: a constant factor goes into the convolution, before the residua
         return relu(0.5f * bn(a(x)) + x);
     };
     CHECK(fused<With<scaled>>(Mode::inference) == "t0 = input\nt1 = relu(0.5 bn(convolution t0) + t0)\n");
+    constexpr auto turned = [](auto x, const auto& a, const auto&, const auto& bn) {
+        return relu(bn(a(x)) * 0.5f + x);
+    };
+    CHECK(fused<With<turned>>(Mode::inference) == fused<With<scaled>>(Mode::inference));
     CHECK(fused<With<scaled>>(Mode::training) ==
           "t0 = input\nt1 = convolution t0, moments\nt2 = relu(0.5 bn(t1) + t0)\n");
 }

@@ -85,7 +85,8 @@ inline void check_images(const ImageView& view, Extent extent) {
     if (view.images > 0 && view.data == nullptr) throw Error("images", "pixels", "a null pointer");
     if (view.channels != 3)
         throw Error("images", "3 channels", std::to_string(view.channels),
-                    "grey images have three in a view with channels = 3 and channel_stride = 0");
+                    view.channels == 4 ? "a view with channels = 3 and the same pixel_stride leaves the fourth out"
+                                       : "grey images have three in a view with channels = 3 and channel_stride = 0");
     if (view.extent != extent)
         throw Error("images", std::to_string(extent.height) + "x" + std::to_string(extent.width) + " pixels",
                     std::to_string(view.extent.height) + "x" + std::to_string(view.extent.width),

@@ -78,7 +78,7 @@ public:
         const double loss = run_loss(run, loss_step, targets, options_.label_smoothing);
         if (!std::isfinite(loss))
             throw NotFiniteError("loss", "a finite number", std::to_string(loss),
-                                 "this step changed nothing; lower the learning rate?");
+                                 "this step changed nothing; are the pixels finite, is the learning rate too large?");
         observe(loss_step);  // which may break the forward off: before anything is staged
         stage_statistics();
         ready_ = true;
@@ -134,7 +134,7 @@ public:
         if (!std::isfinite(norm)) {
             drop_forward();
             throw NotFiniteError("gradient norm", "a finite number", std::to_string(norm),
-                                 "this step changed nothing; lower the learning rate?");
+                                 "this step changed nothing; are the pixels finite, is the learning rate too large?");
         }
         // PyTorch's clip_grad_norm_: clip / (norm + 1e-6), never above 1.
         const double clip = static_cast<double>(options_.clip_norm);

@@ -1,5 +1,5 @@
-// The members of a network that hold layers: RESNET_MEMBERS lists them, layers_of() finds every layer and parameter
-// below them, with PyTorch's names.
+// The members of a network: RESNET_MEMBERS lists them, layers_of() finds every layer and parameter below them, with
+// PyTorch's names.
 #pragma once
 
 #include <array>
@@ -12,7 +12,8 @@
 
 #include <resnet/graph/record.hpp>
 
-/// Lists the members that hold layers, in PyTorch's order of registration; the text gives PyTorch's names.
+/// Lists all members that are not static, once each, in PyTorch's order of registration; the text gives PyTorch's
+/// names.
 #define RESNET_MEMBERS(...)                                                          \
     static constexpr std::string_view resnet_member_names() { return #__VA_ARGS__; } \
     constexpr auto resnet_members() const { return std::tie(__VA_ARGS__); }
@@ -145,7 +146,7 @@ template <class T>
 constexpr void add_members(Graph& graph, const T& layer, int module) {
     if constexpr (lists_members<T>) {
         constexpr std::size_t listed = std::tuple_size_v<decltype(layer.resnet_members())>;
-        static_assert(every_member_is_listed<T, listed>, "a member is missing from RESNET_MEMBERS");
+        static_assert(every_member_is_listed<T, listed>, "a member is missing from RESNET_MEMBERS, or there twice");
         add_listed_members(graph, layer, module, std::make_index_sequence<listed>{});
     } else if constexpr (has_parameters<T>) {
         add_layer(graph, layer, module);

@@ -38,6 +38,14 @@ template <int F>
 constexpr Features<F> operator*(float factor, Features<F> x) {
     return {x.graph(), detail::record(x.graph(), detail::scaled(factor, x))};
 }
+template <int C>
+constexpr Value<C> operator*(Value<C> x, float factor) {
+    return factor * x;
+}
+template <int F>
+constexpr Features<F> operator*(Features<F> x, float factor) {
+    return factor * x;
+}
 
 /// The largest of each window; padding never wins. Output N x Ho x Wo x C with Ho = (H + 2 Padding - Size) / Stride
 /// + 1, rounded down. Error where the map is smaller than the window, or padding more than half of it.
