@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -66,12 +67,14 @@ TEST_CASE("evaluate: rows of one's own are judged as a classifier's, and what is
     rows.add(RowView<double>{pixels, 3}, labels);  // the pixels are the logits
     CHECK(rows.confusion == whole.confusion);
     CHECK(rows.loss == whole.loss);
+    CHECK_THROWS_WITH_AS(rows.add(RowView<double>{std::span{pixels}.first(5), 3}, std::span{labels}.first(1)),
+                         "Evaluation: expected rows of 3 logits, found 5 numbers", Error);
     for (const auto& [label, prediction] : {std::pair{3, 0}, {0, 3}, {-1, 0}})
-        CHECK_THROWS_WITH_AS(
-            rows.count(label, prediction),
-            ("Evaluation::count: expected a class of 0 ... 2, found " + std::to_string(label == 0 ? prediction : label))
-                .c_str(),
-            Error);
+        CHECK_THROWS_WITH_AS(rows.count(label, prediction),
+                             ("Evaluation::count: expected one of 3 classes, from 0, found " +
+                              std::to_string(label == 0 ? prediction : label))
+                                 .c_str(),
+                             Error);
 }
 
 TEST_CASE("evaluate: large logits do not overflow the loss") {

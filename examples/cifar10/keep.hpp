@@ -11,7 +11,6 @@
 #include <span>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include <resnet/checkpoint.hpp>
@@ -20,6 +19,7 @@
 
 #include "data.hpp"
 #include "folder_lock.hpp"
+#include "metrics.hpp"
 #include "options.hpp"
 
 inline std::filesystem::path last_checkpoint(const Options& options) {
@@ -66,20 +66,10 @@ public:
         for (const std::string& name : data.test.classes()) classes_ += name + '\n';
         std::filesystem::create_directories(folder);
         lock_.emplace(folder);
-        const bool got_nowhere = ended_before_its_first_step();
-        for (const char* const name : written) {
+        for (const char* const name : written)
             if (std::filesystem::is_directory(folder / name))
                 throw std::runtime_error((folder / name).string() + " is a folder, where a file is to go");
-            if (options.resume || !std::filesystem::exists(folder / name)) continue;
-            if (got_nowhere && (folder / name == last_ || std::string_view{name} == "metrics.csv")) continue;
-            const bool can_go_on = folder / name == last_;
-            throw std::runtime_error((folder / name).string() + " is there already; " +
-                                     (can_go_on ? "go on with it by --resume, or name" : "name") +
-                                     " another folder with --out");
-        }
-        for (const auto& entry : std::filesystem::directory_iterator{folder})
-            if (!options.resume && entry.path().filename().string().starts_with("events.out.tfevents."))
-                throw std::runtime_error(entry.path().string() + " is there already; name another folder with --out");
+        if (!options.resume && !has_a_run_without_a_step(folder)) refuse_files_of(folder);
         remove_leftovers(folder);
     }
 
@@ -184,13 +174,35 @@ private:
         return data.name + ", " + std::to_string(data.train.size()) + " images, checksum " + checksum;
     }
 
-    /// Whether the checkpoint that is there is of a run that got nowhere: of a learning rate that was too large, say.
-    bool ended_before_its_first_step() const try {
+    /// Whether all that is there is from a run of this program that ended before its first step: its learning rate was
+    /// too large, say. Another run may take its place.
+    bool has_a_run_without_a_step(const std::filesystem::path& folder) const try {
+        for (const auto& entry : std::filesystem::directory_iterator{folder}) {
+            const std::string name = entry.path().filename().string();
+            if (name == "best.safetensors" || name == "report.html" || is_event_file(name)) return false;
+        }
         const resnet::RunPosition position = resnet::read_position(last_);
-        return position.epoch == 0 && position.batch == 0;
-    } catch (const resnet::Error&) {
-        return false;  // there is none, or it is somebody's own file
+        return position.epoch == 0 && position.batch == 0 && position.notes.contains("option model") &&
+               read_metrics(folder / "metrics.csv", 1).history.empty();
+    } catch (const std::runtime_error&) {
+        return false;  // there is none, or it is somebody's own
     }
+
+    /// Throws where a file has a name that this run's would have.
+    void refuse_files_of(const std::filesystem::path& folder) const {
+        for (const char* const name : written) {
+            if (!std::filesystem::exists(folder / name)) continue;
+            const bool can_go_on = folder / name == last_;
+            throw std::runtime_error((folder / name).string() + " is there already; " +
+                                     (can_go_on ? "go on with it by --resume, or name" : "name") +
+                                     " another folder with --out");
+        }
+        for (const auto& entry : std::filesystem::directory_iterator{folder})
+            if (is_event_file(entry.path().filename().string()))
+                throw std::runtime_error(entry.path().string() + " is there already; name another folder with --out");
+    }
+
+    static bool is_event_file(const std::string& name) { return name.starts_with("events.out.tfevents."); }
 
     /// What a killed process was writing.
     void remove_leftovers(const std::filesystem::path& folder) const {

@@ -115,6 +115,7 @@ int train_and_test(const Options& options, const Data& data) {
 
     const Keep keep{options, data};
     Reached reached = keep.begin(trainer, kept_average);
+    keep.check();
     Record record{options, data, reached.epoch, loader.batches(), rate, model.summary()};
     while (std::cmp_less(reached.epoch, options.epochs)) {
         const std::string name = "epoch " + std::to_string(reached.epoch + 1) + "/" + std::to_string(options.epochs);
@@ -195,7 +196,7 @@ int main(int argc, char** argv) try {
     if (status == 0) check_output();
     return status;
 } catch (const std::bad_alloc&) {
-    std::fputs("error: there is not enough memory; lower --batch-size?\n", stderr);
+    std::fputs("error: there is not enough memory; a lower --batch-size needs less\n", stderr);
     return 1;
 } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());

@@ -1,6 +1,7 @@
 // What --out records of a run for people to look at: metrics.csv, TensorBoard's event file and report.html.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -75,15 +76,19 @@ public:
     }
 
 private:
-    /// What an earlier part of the run was built with and ran on stays in the records, beside what this one does.
+    /// What the run's earlier parts were built with and ran on stays in the records, beside what this one does:
+    /// "avx512; from epoch 3: avx2".
     void go_on_with(Metrics metrics) {
         history_ = std::move(metrics.history);
-        for (const auto& [name, before] : metrics.settings)
-            for (auto& [setting, now] : settings_)
-                if (setting == name && now != before) {
-                    const bool is_known = before.ends_with(": " + now);
-                    now = is_known ? before : before + "; from epoch " + std::to_string(first_epoch_) + ": " + now;
-                }
+        const resnet::Settings environment = resnet::environment();
+        for (const auto& earlier : metrics.settings) {
+            const auto is_of = [&](const auto& setting) { return setting.first == earlier.first; };
+            const auto setting = std::ranges::find_if(settings_, is_of);
+            if (setting == settings_.end() || std::ranges::none_of(environment, is_of)) continue;
+            const std::string from = "; from epoch " + std::to_string(first_epoch_) + ": ", now = setting->second;
+            setting->second = earlier.second.substr(0, earlier.second.find(from));  // no epoch of a later part is left
+            if (setting->second != now && !setting->second.ends_with(": " + now)) setting->second += from + now;
+        }
     }
 
     static void warn_of(const auto& write) {

@@ -41,18 +41,19 @@ struct RunPosition {
 struct Resumed {
     RunPosition position;
     /// What the library knows of that the bits depend on and that is not as it was: "instruction set avx512, now avx2".
-    /// Where it is empty, the CPU, the C library and the compiler's options are the same (-O1 rounds otherwise than -O2),
-    /// and the loader is one of the same data, seed and options, the run ends with the same bits as if it had not
+    /// Where it is empty, the CPU, the C library and the compiler's options are the same (-O1 rounds otherwise than
+    /// -O2), and the loader is one of the same data, seed and options, the run ends with the same bits as if it had not
     /// stopped, whatever the number of threads.
     std::vector<std::string> differences;
 };
 
 /// Writes a checkpoint, atomically and durably: killed at any moment, the old file or the new one is there, whole (and
-/// `path` + ".tmp-..." beside it, which is yours to remove). It is a safetensors file: the model's tensors with PyTorch's names, which `load(model, path)` takes out of it as well;
-/// the optimizer's as `optimizer/first/<parameter>` and `optimizer/second/<parameter>`, each parameter's count of steps
-/// as `optimizer/steps`, int64 [parameters], and what had a gradient as `optimizer/live`, int8 [elements / 16]; those
-/// of a moving average, if there is one, as `average/<name>`; everything else in the metadata, exactly. Equal states
-/// give equal bytes.
+/// `path` + ".tmp-..." beside it, which is yours to remove).
+/// It is a safetensors file: the model's tensors with PyTorch's names, which `load(model, path)` takes out of it as
+/// well; the optimizer's as `optimizer/first/<parameter>` and `optimizer/second/<parameter>`, each parameter's count of
+/// steps as `optimizer/steps`, int64 [parameters], and what had a gradient as `optimizer/live`, int8 [elements / 16];
+/// those of a moving average, if there is one, as `average/<name>`; everything else in the metadata, exactly. Equal
+/// states give equal bytes.
 /// Whatever it throws but for a last "to sync the folder", the old file is as it was: FileError where it can't be
 /// written; NotFiniteError where a weight or statistic is not finite; Error between a forward and its apply, for a
 /// batch below 0, and for notes that are not UTF-8 or longer than a header may be (write_tensor_file).

@@ -30,13 +30,15 @@ struct Evaluation {
     Index count(int label, int prediction) const {
         for (const int index : {label, prediction})
             if (index < 0 || index >= classes)
-                throw Error("Evaluation::count", detail::text("a class of 0 ... ", classes - 1), std::to_string(index));
+                throw Error("Evaluation::count", detail::text("one of ", classes, " classes, from 0"),
+                            std::to_string(index));
         return confusion[place(label, prediction)];
     }
 
     /// Takes in the next images: logits, as a Classifier gave them for these images, a training step has them
     /// (`step.logits`) or you have put them together, and one label each. For a loop of your own; `evaluate` is one.
-    /// Error where there is not one label an image, a label is not a class, or there were other classes before.
+    /// Error where rows are not whole, there is not one label an image, a label is not a class, or there were other
+    /// classes before.
     template <class Scalar>
     void add(RowView<Scalar> logits, std::span<const int> labels);
     template <class Scalar>
@@ -87,6 +89,9 @@ inline std::vector<Index> worst_mistakes(const Evaluation& evaluation, std::span
 template <class Scalar>
 void Evaluation::add(RowView<Scalar> logits, std::span<const int> labels) {
     const Index added = logits.images();
+    if (added * logits.columns() != std::ssize(logits.values()))
+        throw Error("Evaluation", detail::text("rows of ", logits.columns(), " logits"),
+                    detail::text(std::ssize(logits.values()), " numbers"));
     check_targets(Targets{labels}, added, static_cast<int>(logits.columns()));
     if (classes != 0 && classes != logits.columns())
         throw Error("Evaluation", std::to_string(classes) + " classes", std::to_string(logits.columns()));

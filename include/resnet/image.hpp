@@ -43,7 +43,7 @@ struct Image {
 Image read_image(const std::filesystem::path& path);
 
 /// The same for a file's bytes; `name` stands for the file in errors.
-/// Defined where RESNET_IMAGE_IMPLEMENTATION is.
+/// The first is defined where RESNET_IMAGE_IMPLEMENTATION is.
 Image decode_image(std::span<const std::byte> bytes, const std::string& name);
 inline Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name) {
     return decode_image(std::as_bytes(bytes), name);

@@ -36,8 +36,8 @@ concept has_a_usual_image = requires {
 };
 
 /// A network's shape is proved when its Model is named: the body is traced for its usual image in a constant
-/// expression, and returns logits. Where a compiler does not print the numbers that don't fit, the same call at run time
-/// throws an Error that has them: trace<Net>(Net::image).
+/// expression, and returns logits. Where a compiler does not print the numbers that don't fit, trace<Net>(Net::image)
+/// at run time throws an Error that has them.
 template <class Net>
 concept traces_its_usual_image = has_a_usual_image<Net> && detail::traces<Net>();
 

@@ -1,5 +1,6 @@
 """Runs the built example cifar10 as a user does; exit status 77: skipped."""
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -73,6 +74,12 @@ def started(*arguments, ignored=()):
         lines.append(process.stdout.readline())
         assert lines[-1], (arguments, lines, process.stderr.read())
     return process
+
+
+def watched(process, number):
+    """Whether the process has a handler for a signal."""
+    with open(f"/proc/{process.pid}/status") as file:
+        return any(line.startswith("SigCgt:") and int(line.split()[1], 16) >> (number - 1) & 1 for line in file)
 
 
 def rest_of(process):
@@ -171,23 +178,36 @@ elif case == "interrupt":
     need_images()
     for number, status in (signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129):
         process = started("--epochs", "1000")
+        begin = time.monotonic()
         process.send_signal(number)
         time.sleep(0.005)
-        process.send_signal(number)  # as a shell and then the terminal say it, and timeout
+        if time.monotonic() - begin < 0.5:  # twice at once, as a shell and then the terminal say it, and timeout
+            process.send_signal(number)
         said = rest_of(process)
         assert process.returncode == status, (process.returncode, said)
         assert re.search(r"^stopped in epoch 1/1000 after \d+ of \d+ images, .*not tested yet$", said, re.M), said
 
-    # A second Ctrl-C, a while after the first, ends the program at once: here in the middle of its first step.
-    process = started("--epochs", "1000", "--batch-size", "8192")
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.1)
-    process.send_signal(signal.SIGSTOP)
+    # A second Ctrl-C, a second after the first, ends the program at once, here while it waits for room in a pipe.
+    # A terminal that has gone away before, or a pipe's reader, does not count as the first.
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    process = subprocess.Popen([program, "--limit", "128"], stdout=writer, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    while not watched(process, signal.SIGINT):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGHUP)
     time.sleep(1.1)
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGCONT)
-    said = rest_of(process)
-    assert process.returncode == -signal.SIGINT and "stopped" not in said, (process.returncode, said)
+    begin = time.monotonic()
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    assert process.returncode == -signal.SIGINT and time.monotonic() - begin >= 1, process.returncode
+    os.close(reader)
+    os.close(writer)
 
     with tempfile.TemporaryDirectory() as folder:  # a reader that goes away, such as `| less`, costs no epoch
         out = os.path.join(folder, "run")
@@ -273,8 +293,10 @@ elif case == "outputs":  # the numbers that are printed, with settings and seed 
         assert done.returncode == 1 and done.stderr == "error: standard output could not be written\n", done
 
         # Another event file has all epochs where one was removed.
+        os.mkdir(f"{folder}/d")
         process = started("--limit", "128", "--epochs", "100000", "--out", f"{folder}/d")
-        while not (names := os.path.exists(f"{folder}/d") and event_files(f"{folder}/d")):
+        while not (names := event_files(f"{folder}/d")):
+            assert process.poll() is None, process.stderr.read()
             time.sleep(0.01)
         os.remove(f"{folder}/d/{names[0]}")
         while not event_files(f"{folder}/d"):
@@ -410,10 +432,16 @@ elif case == "resume_errors":
         for name, message in [("metrics.csv", "/nowhere/metrics.csv: expected to "), ("best.safetensors", f"{out}/best.safetensors is a folder")]:
             own = os.path.join(out, name)
             os.rename(own, f"{own}.away")
-            os.symlink("/nowhere/metrics.csv", own) if name == "metrics.csv" else os.mkdir(own)
+            if name == "metrics.csv":
+                os.symlink("/nowhere/metrics.csv", own)
+            else:
+                os.mkdir(own)
             done = run("--resume", "--out", out, "--epochs", "3")
             assert done.returncode == 1 and f"error: {message}" in done.stderr and "mean loss" not in done.stdout, done
-            os.rmdir(own) if os.path.isdir(own) else os.remove(own)
+            if name == "metrics.csv":
+                os.remove(own)
+            else:
+                os.rmdir(own)
             os.rename(f"{own}.away", own)
 
         with open(last, "r+b") as file:
@@ -460,7 +488,7 @@ elif case == "replaced_folder":  # a folder that takes the place of the run's ge
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "run")
         process = started("--out", out)  # of all images: it will train for seconds
-        while not os.path.exists(os.path.join(out, "last.safetensors")):
+        while not os.path.exists(os.path.join(out, "metrics.csv")):  # all is made that a run begins with
             assert process.poll() is None, rest_of(process)
             time.sleep(0.001)
         os.rename(out, f"{out} before")
@@ -533,6 +561,14 @@ elif case == "late_failure":  # 513 = 4 x 128 + 1: refused before the first epoc
     assert done.returncode == 1 and "epoch" not in done.stdout, done
     assert "the last batch of an epoch would have 1 of the 513 images" in done.stderr, done.stderr
     assert "change --batch-size or --limit" in done.stderr, done.stderr
+
+    def little_memory():
+        resource.setrlimit(resource.RLIMIT_AS, (1_400_000_000, 1_400_000_000))
+    with open(program, "rb") as file:
+        if b"__asan_init" not in file.read():  # which takes all addresses for itself
+            done = subprocess.run([program, "--threads", "1", "--limit", "8000", "--batch-size", "8000"], preexec_fn=little_memory,
+                                  capture_output=True, text=True)
+            assert done.returncode == 1 and done.stderr == "error: there is not enough memory; a lower --batch-size needs less\n", done
 
 elif case == "diverged":  # the last update of an epoch ruins the weights: what was kept before stays
     need_images()

@@ -148,6 +148,14 @@ TEST_CASE("event file: a record that finds no room is an error and leaves whole 
     CHECK(events_in(content).back().integer(2) == 3);
 }
 
+TEST_CASE("event file: one that somebody removes says so") {
+    const TemporaryFolder folder;
+    const EventFile file{folder.path()};
+    CHECK_FALSE(file.was_removed());
+    std::filesystem::remove(file.path());
+    CHECK(file.was_removed());
+}
+
 TEST_CASE("event file: a folder that can't be made or written is an error that names it") {
     const TemporaryFolder folder;
     write_file(folder.path() / "file", {});

@@ -77,8 +77,9 @@ public:
             run, images, normalization, loss_step, [&](int step) { pack(step, observe); }, observe);
         const double loss = run_loss(run, loss_step, targets, options_.label_smoothing);
         if (!std::isfinite(loss))
-            throw NotFiniteError("loss", "a finite number", std::to_string(loss),
-                                 "this step changed nothing; are the pixels finite, is the learning rate too large?");
+            throw NotFiniteError(
+                "loss", "a finite number", std::to_string(loss),
+                "this step changed nothing; lower the learning rate, or look for pixels that are not finite?");
         observe(loss_step);  // which may break the forward off: before anything is staged
         stage_statistics();
         ready_ = true;
@@ -133,8 +134,9 @@ public:
         const double norm = std::abs(scale) * gradient_norm();
         if (!std::isfinite(norm)) {
             drop_forward();
-            throw NotFiniteError("gradient norm", "a finite number", std::to_string(norm),
-                                 "this step changed nothing; are the pixels finite, is the learning rate too large?");
+            throw NotFiniteError(
+                "gradient norm", "a finite number", std::to_string(norm),
+                "this step changed nothing; lower the learning rate, or look for pixels that are not finite?");
         }
         // PyTorch's clip_grad_norm_: clip / (norm + 1e-6), never above 1.
         const double clip = static_cast<double>(options_.clip_norm);

@@ -67,7 +67,7 @@ public:
 
     const std::filesystem::path& path() const noexcept { return path_; }
     /// Whether someone has removed it: what is added then is gone with it.
-    bool was_removed() const;
+    bool was_removed() const noexcept;
 
 private:
     void append(std::span<const std::byte> event);
@@ -219,7 +219,7 @@ inline void EventFile::add_text(std::string_view tag, std::string_view markdown,
     append(detail::text_event(detail::seconds_since_1970(), step, tag, markdown).content());
 }
 
-inline bool EventFile::was_removed() const {
+inline bool EventFile::was_removed() const noexcept {
     struct stat status {};
     return ::fstat(file_, &status) != 0 || status.st_nlink == 0;
 }
