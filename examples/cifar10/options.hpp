@@ -74,9 +74,8 @@ inline void add_options(CLI::App& app, Options& options) {
     app.add_option(
            "--recipe", options.recipe,
            "tutorial: as the tutorial trains, 6 epochs. fast: with random crops and flips, and a learning rate that "
-           "rises and falls; 24 epochs, 10 for resnet9 and cifar-resnet18. best: for these two, 40 epochs. The options "
-           "below "
-           "change parts of it")
+           "rises and falls; 24 epochs, 10 for resnet9 and cifar-resnet18. best: for these two, 40 epochs. "
+           "The options below change parts of it")
         ->check(CLI::IsMember({"tutorial", "fast", "best"}))
         ->capture_default_str();
     app.add_option("--epochs", options.epochs, "times that the training images are gone through")
