@@ -120,6 +120,9 @@ struct Linear {
 struct ReLU {
     constexpr auto operator()(auto x) const { return relu(x); }
 };
+struct GELU {
+    constexpr auto operator()(auto x) const { return gelu(x); }
+};
 template <int Size, int Stride = Size, int Padding = 0>
 struct MaxPool2d {
     template <int C>

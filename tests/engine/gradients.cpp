@@ -167,6 +167,16 @@ TEST_CASE("gradients: relu, alone and in one step with batch norm and a sum") {
     check<With<[](auto a, auto b, const auto& conv, const auto& norm) { return relu(norm(conv(a)) + b); }>>();
 }
 
+TEST_CASE("gradients: gelu, alone, of a sum, with batch norm on either side, and twice") {
+    check<Around<GELU, 6 * 42>>();
+    check<With<[](auto a, auto b, const auto& conv, const auto& norm) { return gelu(norm(conv(a)) + b); }>>();
+    check<With<[](auto a, auto b, const auto& conv, const auto& norm) {
+        return gelu(-0.5f * norm(a)) + gelu(conv(b));
+    }>>();
+    check<
+        With<[](auto a, auto b, const auto& conv, const auto& norm) { return gelu(relu(gelu(norm(conv(b))) + a)); }>>();
+}
+
 TEST_CASE("gradients: sums of two values, a value used twice, and x + x") {
     check<With<[](auto a, auto b, const auto&, const auto& norm) { return norm(a + b); }>>();
     check<With<[](auto a, auto b, const auto& conv, const auto& norm) {

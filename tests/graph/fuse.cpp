@@ -90,6 +90,16 @@ TEST_CASE("fuse: nothing is folded behind a relu") {
           "t0 = input\nt1 = convolution t0\nt2 = relu(t1)\nt2 = moments t2\nt3 = bn(t2)\n");
 }
 
+TEST_CASE("fuse: a gelu ends a pointwise step, also behind a convolution for inference, and behind a relu in another") {
+    constexpr auto body = [](auto x, const auto& a, const auto&, const auto& bn) { return gelu(bn(a(x)) + x); };
+    CHECK(fused<With<body>>(Mode::inference) == "t0 = input\nt1 = bn(convolution t0) + t0\nt2 = gelu(t1)\n");
+    CHECK(fused<With<body>>(Mode::training) == "t0 = input\nt1 = convolution t0, moments\nt2 = gelu(bn(t1) + t0)\n");
+    constexpr auto twice = [](auto x, const auto&, const auto&, const auto&) { return gelu(gelu(relu(x))); };
+    CHECK(fused<With<twice>>(Mode::training) == "t0 = input\nt1 = relu(t0)\nt2 = gelu(t1)\nt3 = gelu(t2)\n");
+    constexpr auto after = [](auto x, const auto& a, const auto&, const auto&) { return relu(gelu(a(x))); };
+    CHECK(fused<With<after>>(Mode::inference) == "t0 = input\nt1 = convolution t0\nt2 = gelu(t1)\nt3 = relu(t2)\n");
+}
+
 TEST_CASE("fuse: a constant factor goes into the convolution, before the residual and behind batch norm") {
     constexpr auto scaled = [](auto x, const auto& a, const auto&, const auto& bn) {
         return relu(0.5f * bn(a(x)) + x);

@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <vector>
 
 #include "../support/engine.hpp"
@@ -51,6 +52,33 @@ struct Operands {
     }
 };
 
+constexpr std::array activations{Activation::none, Activation::relu, Activation::gelu};
+
+double distribution(double x) { return std::erfc(-x / std::sqrt(2.0)) / 2; }
+double activated(Activation activation, double x) {
+    if (activation == Activation::relu) return x < 0 ? 0 : x;
+    return activation == Activation::gelu ? x * distribution(x) : x;
+}
+double slope_of(Activation activation, double x) {
+    if (activation == Activation::relu) return x > 0 ? 1 : 0;
+    if (activation == Activation::none) return 1;
+    return distribution(x) + x * std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi);
+}
+
+/// A row, in place.
+void activate(Isa isa, Activation activation, std::vector<float>& x) {
+    std::vector<float> one(x.size(), 1.0f), zero(x.size(), 0.0f);
+    PointwiseJob<float> job{.rows = 1,
+                            .channels = static_cast<int>(x.size()),
+                            .terms = 1,
+                            .shift = zero.data(),
+                            .output = x.data(),
+                            .activation = activation};
+    job.input[0] = x.data();
+    job.scale[0] = one.data();
+    kernels<float>(isa).pointwise(job);
+}
+
 }  // namespace
 
 TEST_CASE(
@@ -82,17 +110,18 @@ TEST_CASE(
     });
 }
 
-TEST_CASE("pointwise: relu(scale x + shift) of one term and of two, in place or not") {
+TEST_CASE("pointwise: scale x + shift of one term and of two, and relu and gelu of it, in place or not") {
     on_each_kernel([](const auto& k, Index rows, int channels, auto scalar) {
         using Scalar = decltype(scalar);
         const Operands<Scalar> o{rows, channels};
         for (const int terms : {1, 2})
-            for (const bool relu : {false, true})
+            for (const Activation activation : activations)
                 for (const int in_place : {-1, 0, 1}) {
                     if (in_place >= terms) continue;
                     auto x0 = o.x[0], x1 = o.x[1];
                     std::vector<Scalar> output(area(rows, channels), std::numeric_limits<Scalar>::quiet_NaN());
-                    PointwiseJob<Scalar> job{.rows = rows, .channels = channels, .terms = terms, .relu = relu};
+                    PointwiseJob<Scalar> job{
+                        .rows = rows, .channels = channels, .terms = terms, .activation = activation};
                     job.input[0] = x0.data();
                     job.input[1] = terms > 1 ? x1.data() : nullptr;
                     job.scale[0] = o.scale[0].data();
@@ -106,7 +135,7 @@ TEST_CASE("pointwise: relu(scale x + shift) of one term and of two, in place or 
                         double y = static_cast<double>(o.scale[0][c]) * static_cast<double>(o.x[0][i]) +
                                    static_cast<double>(o.shift[c]);
                         if (terms > 1) y += static_cast<double>(o.scale[1][c]) * static_cast<double>(o.x[1][i]);
-                        if (relu && y < 0) y = 0;
+                        y = activated(activation, y);
                         wrong += std::abs(static_cast<double>(job.output[i]) - y) <= bar<Scalar>(y) ? 0 : 1;
                     }
                     CHECK(wrong == 0);
@@ -114,57 +143,92 @@ TEST_CASE("pointwise: relu(scale x + shift) of one term and of two, in place or 
     });
 }
 
-TEST_CASE("pointwise: a NaN passes the relu, as in PyTorch") {
+TEST_CASE("pointwise: a NaN passes relu and gelu, as in PyTorch") {
+    for (const Isa isa : tests::available_isas())
+        for (const Activation activation : activations) {
+            std::vector<float> x(20, std::numeric_limits<float>::quiet_NaN());
+            activate(isa, activation, x);
+            for (const float y : x) CHECK(std::isnan(y));
+        }
+}
+
+TEST_CASE("pointwise: gelu and its slope are right within 3e-7 (1 + |x|) from one end of float to the other") {
     for (const Isa isa : tests::available_isas()) {
-        std::vector<float> x(20, std::numeric_limits<float>::quiet_NaN()), one(20, 1.0f), zero(20, 0.0f);
-        PointwiseJob<float> job{
-            .rows = 1, .channels = 20, .terms = 1, .shift = zero.data(), .output = x.data(), .relu = true};
+        std::vector<float> x;
+        for (int i = -4000; i <= 4000; ++i) x.push_back(static_cast<float>(i) / 256);
+        for (const float far : {20.0f, 1e3f, 1e18f, 1e30f, std::numeric_limits<float>::max()})
+            for (const float sign : {-1.0f, 1.0f}) x.push_back(sign * far);
+        std::vector<float> y = x, slope(x.size(), 1.0f), row_buffer(x.size());
+        activate(isa, Activation::gelu, y);
+        std::vector<float> one(x.size(), 1.0f), zero(x.size(), 0.0f);
+        PointwiseGradJob<float> job{.rows = 1,
+                                    .channels = static_cast<int>(x.size()),
+                                    .activation = Activation::gelu,
+                                    .grad_output = one.data(),
+                                    .shift = zero.data()};
         job.input[0] = x.data();
         job.scale[0] = one.data();
-        kernels<float>(isa).pointwise(job);
-        for (const float y : x) CHECK(std::isnan(y));
+        job.grad_input[0] = slope.data();
+        kernels<float>(isa).pointwise_grad(job, row_buffer.data());
+        for (std::size_t i = 0; i < x.size(); ++i) {
+            const double exact = static_cast<double>(x[i]);
+            INFO(std::string{name_of(isa)}, ", ", exact);
+            CHECK(std::abs(static_cast<double>(y[i]) - activated(Activation::gelu, exact)) <=
+                  3e-7 * (1 + std::abs(exact)));
+            CHECK(std::abs(static_cast<double>(slope[i]) - slope_of(Activation::gelu, exact)) <=
+                  3e-7 * (1 + std::abs(exact)));
+        }
     }
 }
 
-TEST_CASE("pointwise_grad: sums and gradients of one term and of two, masked by the relu, written or added") {
+TEST_CASE("pointwise_grad: sums and gradients of one term and of two, behind relu and gelu, written or added") {
     on_each_kernel([](const auto& k, Index rows, int channels, auto scalar) {
         using Scalar = decltype(scalar);
         const Operands<Scalar> o{rows, channels};
         const auto row = static_cast<std::size_t>(channels);
         const auto output = tests::uniform<Scalar>(area(rows, channels), 77);  // half of it positive
-        for (int choice = 0; choice < 64; ++choice) {
+        for (int choice = 0; choice < 96; ++choice) {
             const int terms = 1 + (choice & 1);
-            const bool relu = (choice & 2) != 0, norms[2] = {(choice & 4) != 0, (choice & 8) != 0},
-                       add[2] = {(choice & 16) != 0, (choice & 32) != 0};
+            const Activation activation = activations[static_cast<std::size_t>(choice / 32)];
+            const bool norms[2] = {(choice & 2) != 0, (choice & 4) != 0},
+                       add[2] = {(choice & 8) != 0, (choice & 16) != 0};
             std::vector<double> sums(static_cast<std::size_t>(1 + terms) * row + 1, -7.0);
             std::vector<Scalar> grad_input[2], row_buffer(row + 1, Scalar{-7});
-            PointwiseGradJob<Scalar> job{.rows = rows, .channels = channels, .terms = terms, .relu = relu};
+            PointwiseGradJob<Scalar> job{.rows = rows, .channels = channels, .terms = terms, .activation = activation};
             job.grad_output = o.grad.data();
-            job.output = relu ? output.data() : nullptr;
+            job.output = activation == Activation::relu ? output.data() : nullptr;
+            job.shift = o.shift.data();
             job.sums = sums.data();
             for (std::size_t t = 0; t < 2; ++t) {
                 grad_input[t].assign(area(rows, channels),
                                      add[t] ? Scalar{2} : std::numeric_limits<Scalar>::quiet_NaN());
-                job.input[t] = norms[t] ? o.x[t].data() : nullptr;
-                job.mean[t] = o.mean[t].data();
+                job.input[t] = norms[t] || activation == Activation::gelu ? o.x[t].data() : nullptr;
+                job.mean[t] = norms[t] ? o.mean[t].data() : nullptr;
                 job.scale[t] = o.scale[t].data();
                 job.slope[t] = o.slope[t].data();
                 job.offset[t] = o.offset[t].data();
                 job.grad_input[t] = grad_input[t].data();
                 job.add[t] = add[t];
             }
-            const auto masked = [&](std::size_t i) {
-                return relu && !(output[i] > 0) ? 0.0 : static_cast<double>(o.grad[i]);
+            const auto arriving = [&](std::size_t i) {
+                double y = static_cast<double>(output[i]);
+                if (activation == Activation::gelu) {
+                    const std::size_t c = i % row;
+                    y = static_cast<double>(o.shift[c]);
+                    for (std::size_t t = 0; t < static_cast<std::size_t>(terms); ++t)
+                        y += static_cast<double>(o.scale[t][c]) * static_cast<double>(o.x[t][i]);
+                }
+                return slope_of(activation, y) * static_cast<double>(o.grad[i]);
             };
             if (norms[0] || (terms > 1 && norms[1])) {
                 k.pointwise_grad_sums(job);
                 std::vector<double> expected(static_cast<std::size_t>(1 + terms) * row, 0.0);
                 for (std::size_t i = 0; i < o.grad.size(); ++i) {
                     const std::size_t c = i % row;
-                    expected[c] += masked(i);
+                    expected[c] += arriving(i);
                     for (std::size_t t = 0; t < static_cast<std::size_t>(terms); ++t)
                         expected[(1 + t) * row + c] +=
-                            masked(i) * (static_cast<double>(o.x[t][i]) - static_cast<double>(o.mean[t][c]));
+                            arriving(i) * (static_cast<double>(o.x[t][i]) - static_cast<double>(o.mean[t][c]));
                 }
                 for (std::size_t c = 0; c < row; ++c) {
                     CHECK(std::abs(sums[c] - expected[c]) <= bar<Scalar>(16));
@@ -180,7 +244,7 @@ TEST_CASE("pointwise_grad: sums and gradients of one term and of two, masked by 
             for (std::size_t t = 0; t < static_cast<std::size_t>(terms); ++t)
                 for (std::size_t i = 0; i < o.grad.size(); ++i) {
                     const std::size_t c = i % row;
-                    double d = static_cast<double>(o.scale[t][c]) * masked(i);
+                    double d = static_cast<double>(o.scale[t][c]) * arriving(i);
                     if (norms[t])
                         d += static_cast<double>(o.slope[t][c]) *
                                  (static_cast<double>(o.x[t][i]) - static_cast<double>(o.mean[t][c])) +

@@ -194,6 +194,7 @@ CASES = {
     "avg_pool_k3": around(None, 6 * 5 * 4, lambda net, x: F.avg_pool2d(x, 3, 2)),
     "adaptive_avg_pool": around(None, 6, lambda net, x: F.adaptive_avg_pool2d(x, 1)),
     "residual_sum": around(lambda: nn.Conv2d(6, 6, 3, 1, 1), 6 * 11 * 9, lambda net, x: x + net.layer(x)),
+    "gelu": around(lambda: nn.Conv2d(6, 6, 3, 1, 1), 6 * 11 * 9, lambda net, x: x + F.gelu(net.layer(x))),
     "scale": around(lambda: nn.Conv2d(6, 6, 3, 1, 1), 6 * 11 * 9, lambda net, x: 0.375 * net.layer(x)),
     "shared_layer": around(
         lambda: nn.Conv2d(6, 6, 3, 1, 1), 6 * 11 * 9, lambda net, x: net.layer(F.relu(net.bn(net.layer(x)))), bn=lambda: batch_norm(6)

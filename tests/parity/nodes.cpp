@@ -50,6 +50,9 @@ struct WithLayer {
 struct Sum {
     constexpr auto operator()(const auto& layer, Value<6> x) const { return x + layer(x); }
 };
+struct Gelu {
+    constexpr auto operator()(const auto& layer, Value<6> x) const { return x + gelu(layer(x)); }
+};
 struct Scale {
     constexpr auto operator()(const auto& layer, Value<6> x) const { return 0.375f * layer(x); }
 };
@@ -117,8 +120,10 @@ TEST_CASE_TEMPLATE("parity: pools are PyTorch's", Scalar, double, float) {
     parity::check_network<AdaptiveAvgPool, Scalar>("adaptive_avg_pool");
 }
 
-TEST_CASE_TEMPLATE("parity: a residual sum, a scale and a layer used twice are PyTorch's", Scalar, double, float) {
+TEST_CASE_TEMPLATE("parity: a residual sum, gelu, a scale and a layer used twice are PyTorch's", Scalar, double,
+                   float) {
     parity::check_network<WithLayer<Sum>, Scalar>("residual_sum");
+    parity::check_network<WithLayer<Gelu>, Scalar>("gelu");
     parity::check_network<WithLayer<Scale>, Scalar>("scale");
     parity::check_network<SharedLayer, Scalar>("shared_layer");
 }

@@ -29,7 +29,8 @@ inline std::string describe(const resnet::Step& step) {
     if (step.folded_norm >= 0) value = std::string{"bn("}.append(value).append(")");
     if (step.kind == StepKind::convolution) value = scaled(step.factor, value);
     if (step.residual >= 0) value += " + " + tensor(step.residual);
-    if (step.relu) value = "relu(" + value + ")";
+    if (step.activation == resnet::Activation::relu) value = "relu(" + value + ")";
+    if (step.activation == resnet::Activation::gelu) value = "gelu(" + value + ")";
     if (step.collects_moments) value += ", moments";
     return tensor(step.output) + " = " + value;
 }

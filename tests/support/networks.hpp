@@ -12,7 +12,7 @@ namespace tests {
 using namespace resnet;
 
 /// One of each node: convolutions with and without bias, of several kernels and strides; batch norm with and without
-/// scale and shift; relu, sums, a constant factor, both pools, a custom operation (or another), flatten and linear
+/// scale and shift; relu, gelu, sums, a constant factor, both pools, a custom operation (or another), flatten and linear
 /// layers; a layer and a value used twice.
 template <class Activation>
 struct EveryNodeWith {
@@ -33,10 +33,10 @@ struct EveryNodeWith {
     constexpr auto operator()(Value<3> x) const {
         const auto stemmed = relu(norm(stem(x)));
         const auto once = plain(twice(stemmed));
-        const auto again = relu(twice(once) + stemmed);
+        const auto again = gelu(twice(once) + stemmed);
         const auto y = swish(down(again) + 0.5f * shortcut(again));               // 6x5
         const auto pooled = max_pool2d<3, 2, 1>(y) + avg_pool2d<3, 2, 1>(y + y);  // 3x3
-        return fc2(relu(fc1(flatten<20>(last(pooled)))));
+        return fc2(gelu(fc1(flatten<20>(last(pooled)))));
     }
     RESNET_MEMBERS(stem, norm, twice, plain, down, shortcut, swish, last, fc1, fc2)
 };

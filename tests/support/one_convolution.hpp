@@ -167,7 +167,7 @@ private:
         for (Step& s : made.steps) {
             if (s.layer != 1) continue;
             if (s.kind == StepKind::convolution && options_.inference) {
-                s.relu = options_.relu;
+                if (options_.relu) s.activation = Activation::relu;
                 if (options_.residual) {
                     made.tensors.push_back({.channels = shape.out, .extent = shape.output});
                     s.residual = static_cast<int>(made.tensors.size()) - 1;

@@ -109,12 +109,9 @@ private:
     static OnnxTensor compute(const OnnxNode& node, std::vector<OnnxTensor>& inputs) {
         OnnxTensor& x = inputs.at(0);
         if (node.op == "Relu") return each(x, [](double v) { return std::max(v, 0.0); });
-        if (node.op == "Mul") return each(x, [factor = inputs.at(1).values.at(0)](double v) { return factor * v; });
-        if (node.op == "Add") {
-            if (x.shape != inputs.at(1).shape) throw std::runtime_error("a sum of unlike shapes");
-            for (std::size_t i = 0; i < x.values.size(); ++i) x.values[i] += inputs[1].values[i];
-            return x;
-        }
+        if (node.op == "Erf") return each(x, [](double v) { return std::erf(v); });
+        if (node.op == "Mul") return both(x, inputs.at(1), [](double a, double b) { return a * b; });
+        if (node.op == "Add") return both(x, inputs.at(1), [](double a, double b) { return a + b; });
         if (node.op == "Flatten") return {{x.shape.at(0), std::ssize(x.values) / x.shape.at(0)}, x.values};
         if (node.op == "Gemm") return gemm(node, inputs);
         if (x.shape.size() != 4) throw std::runtime_error("no map");
@@ -128,6 +125,14 @@ private:
 
     static OnnxTensor each(OnnxTensor x, const auto& f) {
         std::ranges::transform(x.values, x.values.begin(), f);
+        return x;
+    }
+
+    /// Of equal shapes, or of a tensor and a number.
+    static OnnxTensor both(OnnxTensor x, const OnnxTensor& y, const auto& f) {
+        if (!y.shape.empty() && x.shape != y.shape) throw std::runtime_error("operands of unlike shapes");
+        for (std::size_t i = 0; i < x.values.size(); ++i)
+            x.values[i] = f(x.values[i], y.values.at(y.shape.empty() ? 0 : i));
         return x;
     }
 

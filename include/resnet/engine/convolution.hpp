@@ -98,13 +98,14 @@ void run_convolution(const Run<Scalar>& run, int index) {
     const bool folded = planned.bias >= 0;
     const Scalar* bias = folded ? run.packs.at(planned.bias) : run.parameter(step.layer, "bias");
     const int input = step.terms[0].tensor;
+    const bool relu = step.activation == Activation::relu;  // the fuser leaves gelu to a step of its own
     if (planned.kernel == ConvolutionKernel::winograd) {
         const detail::WinogradEpilogue<Scalar> epilogue{
-            .bias = bias, .residual = step.residual, .relu = step.relu, .collects_moments = step.collects_moments};
+            .bias = bias, .residual = step.residual, .relu = relu, .collects_moments = step.collects_moments};
         return detail::WinogradConvolution<Scalar>{run, step.kind, planned, input, step.output, epilogue}.run();
     }
     if (planned.kernel == ConvolutionKernel::direct) {
-        ConvolutionJob<Scalar> job{.in = planned.shape.in, .out = planned.shape.out, .bias = bias, .relu = step.relu};
+        ConvolutionJob<Scalar> job{.in = planned.shape.in, .out = planned.shape.out, .bias = bias, .relu = relu};
         return detail::run_direct(run, step, planned, job, input, step.output);
     }
     const Scalar* weight = folded ? run.packs.at(planned.pack) : run.parameter(step.layer, "weight");
@@ -112,8 +113,7 @@ void run_convolution(const Run<Scalar>& run, int index) {
         const int images = run.block_images(block);
         Scalar* output = run.block(step.output, block);
         convolution_im2col_forward(run, planned.shape, images, run.block(input, block), weight, bias,
-                                   step.residual >= 0 ? run.block(step.residual, block) : nullptr, step.relu, output,
-                                   slot);
+                                   step.residual >= 0 ? run.block(step.residual, block) : nullptr, relu, output, slot);
         if (!step.collects_moments) return;
         const MomentsChunk part = moments_chunk(run, step.output, block);
         const Index rows = planned.shape.output.area() * images;

@@ -1,4 +1,4 @@
-// Pointwise steps: relu(sum of at most two terms), each batch-normalised or not, forward and backward in as few passes
+// Pointwise steps: activation(sum of at most two terms), each batch-normalised or not, forward and backward in as few passes
 // as there can be: one forward, two backward (the sums that batch norm needs, then the gradients).
 #pragma once
 
@@ -10,8 +10,8 @@ namespace resnet::inline v0 {
 
 namespace detail {
 
-/// Rows of Workspace::coefficients.
-enum CoefficientRow : int { scale_row = 0, shift_row = 2, mean_row = 3, slope_row = 5 /* and 6 */, offset_row = 7 };
+/// Rows of Workspace::coefficients; two each, but for shift.
+enum CoefficientRow : int { scale_row = 0, shift_row = 2, mean_row = 3, slope_row = 5, offset_row = 7 };
 
 /// y = scale x + shift of one term; in training from the batch's statistics, which backward finds in the workspace.
 template <class Scalar>
@@ -41,21 +41,27 @@ void term_coefficients(const Run<Scalar>& run, const Term& term, int channels, S
     }
 }
 
+/// What a job's sum of terms is made of.
+template <class Scalar>
+void set_sum(const Run<Scalar>& run, const Step& step, auto& job) {
+    Scalar* shift = run.workspace.coefficients(shift_row);
+    std::fill_n(shift, job.channels, Scalar{0});
+    job.shift = shift;
+    for (int t = 0; t < step.term_count; ++t) {
+        Scalar* scale = run.workspace.coefficients(scale_row + t);
+        term_coefficients(run, step.terms[static_cast<std::size_t>(t)], job.channels, scale, shift);
+        job.scale[t] = scale;
+    }
+}
+
 }  // namespace detail
 
 template <class Scalar>
 void run_pointwise(const Run<Scalar>& run, int index) {
     const Step& step = run.step(index);
     const int channels = run.plan.tensor(step.output).channels;
-    PointwiseJob<Scalar> job{.channels = channels, .terms = step.term_count, .relu = step.relu};
-    Scalar* shift = run.workspace.coefficients(detail::shift_row);
-    std::fill_n(shift, channels, Scalar{0});
-    job.shift = shift;
-    for (int t = 0; t < step.term_count; ++t) {
-        Scalar* scale = run.workspace.coefficients(detail::scale_row + t);
-        detail::term_coefficients(run, step.terms[static_cast<std::size_t>(t)], channels, scale, shift);
-        job.scale[t] = scale;
-    }
+    PointwiseJob<Scalar> job{.channels = channels, .terms = step.term_count, .activation = step.activation};
+    detail::set_sum(run, step, job);
     const RowChunks chunks = row_chunks(run.rows(step.output), channels);
     run.for_each_chunk(chunks.count(), run.elements(step.output) * step.term_count, [&](Index chunk, int) {
         PointwiseJob<Scalar> part = job;
@@ -78,7 +84,8 @@ void run_pointwise_grad(const Run<Scalar>& run, int index) {
     double* sums = run.workspace.partial_sums();
     const Index sums_stride = Index{1 + terms} * channels;
 
-    PointwiseGradJob<Scalar> job{.channels = channels, .terms = terms, .relu = step.relu};
+    PointwiseGradJob<Scalar> job{.channels = channels, .terms = terms, .activation = step.activation};
+    detail::set_sum(run, step, job);
     bool normalized = false;
     for (int t = 0; t < terms; ++t) {
         const int norm = step.terms[static_cast<std::size_t>(t)].norm;
@@ -93,10 +100,11 @@ void run_pointwise_grad(const Run<Scalar>& run, int index) {
         part.rows = chunks.size(chunk);
         const Index first = chunks.first(chunk) * channels;
         part.grad_output = run.workspace.tensor(step.grad_output) + first;
-        if (step.relu) part.output = run.workspace.tensor(step.output) + first;
+        if (step.activation == Activation::relu) part.output = run.workspace.tensor(step.output) + first;
         for (int t = 0; t < terms; ++t) {
             const auto i = static_cast<std::size_t>(t);
-            if (step.terms[i].norm >= 0) part.input[t] = run.workspace.tensor(step.terms[i].tensor) + first;
+            if (step.terms[i].norm >= 0 || step.activation == Activation::gelu)
+                part.input[t] = run.workspace.tensor(step.terms[i].tensor) + first;
             if (step.writes[i] != Write::none) part.grad_input[t] = run.workspace.tensor(step.grad_inputs[i]) + first;
             part.add[t] = step.writes[i] == Write::add;
         }
@@ -111,16 +119,11 @@ void run_pointwise_grad(const Run<Scalar>& run, int index) {
     // grad x = scale (g - mean(g) - (x - mean) inverse^2 mean(g (x - mean))), with scale = factor gamma inverse.
     for (int t = 0; t < terms; ++t) {
         const Term& term = step.terms[static_cast<std::size_t>(t)];
-        Scalar *scale = run.workspace.coefficients(detail::scale_row + t),
-               *slope = run.workspace.coefficients(detail::slope_row + t);
-        Scalar* offset = run.workspace.coefficients(t == 0 ? detail::shift_row : detail::offset_row);
-        job.scale[t] = scale;
+        if (term.norm < 0) continue;
+        Scalar *slope = run.workspace.coefficients(detail::slope_row + t),
+               *offset = run.workspace.coefficients(detail::offset_row + t);
         job.slope[t] = slope;
         job.offset[t] = offset;
-        if (term.norm < 0) {
-            std::fill_n(scale, channels, static_cast<Scalar>(term.factor));
-            continue;
-        }
         const int layer = at(run.plan.program().norms, term.norm).layer;
         const Scalar* gamma = run.parameter(layer, "weight");
         Scalar *grad_gamma = run.gradient(layer, "weight"), *grad_beta = run.gradient(layer, "bias");
@@ -130,7 +133,6 @@ void run_pointwise_grad(const Run<Scalar>& run, int index) {
         const double factor = static_cast<double>(term.factor);
         for (int c = 0; c < channels; ++c) {
             const double a = factor * (gamma != nullptr ? static_cast<double>(gamma[c]) : 1.0) * inverse[c];
-            scale[c] = static_cast<Scalar>(a);
             slope[c] = static_cast<Scalar>(-a * inverse[c] * inverse[c] * sum_x[c] / rows);
             offset[c] = static_cast<Scalar>(-a * sums[c] / rows);
             if (grad_gamma != nullptr)

@@ -27,7 +27,7 @@ WorkspaceSizes workspace_sizes(const Plan& plan, Index images) {
                          .partial_weights = partial_weights_needed(plan, images),
                          .winograd = winograd_needed(plan, images),
                          .zeros = Index{plan.block()} * plan.most_channels(),
-                         .coefficients = 8 * round_up(plan.most_channels(), 16),
+                         .coefficients = 9 * round_up(plan.most_channels(), 16),
                          .scratch = scratch_needed<Scalar>(plan)};
     for (const Tensor& tensor : plan.program().tensors)
         if (tensor.moments >= 0) sizes.moments += Index{2} * tensor.channels;

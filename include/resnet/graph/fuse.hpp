@@ -1,5 +1,6 @@
-// From a Graph to the forward Steps. Element-wise operations (batch_norm, add, relu, scale) are gathered into one
-// pointwise step, relu(a + b), where a and b may be batch-normalised; inference folds them into the convolution before.
+// From a Graph to the forward Steps. Element-wise operations (batch_norm, add, relu, gelu, scale) are gathered into one
+// pointwise step, relu(a + b), where a and b may be batch-normalised; inference folds them into the convolution before,
+// all but gelu: a tile of sums leaves no registers for it.
 //
 // A node's value is first an expression that costs nothing; it becomes a tensor only when a reader needs it in memory.
 // What the output does not depend on becomes no step: such a batch norm's statistics stand still, where PyTorch's move.
@@ -36,10 +37,11 @@ private:
     struct Expression {
         std::array<Term, 2> terms{};
         int count = 1;
-        bool relu = false;
+        Activation activation = Activation::none;
         int open = -1;  // inference: the convolution step whose epilogue may still take more
 
-        constexpr bool plain() const { return count == 1 && !relu && terms[0].norm < 0 && terms[0].factor == 1; }
+        constexpr bool activated() const { return activation != Activation::none; }
+        constexpr bool plain() const { return count == 1 && !activated() && terms[0].norm < 0 && terms[0].factor == 1; }
     };
 
     constexpr int add_tensor(const Node& node) {
@@ -55,7 +57,7 @@ private:
                   .node = id,
                   .terms = value.terms,
                   .term_count = value.count,
-                  .relu = value.relu};
+                  .activation = value.activation};
         step.output = add_tensor(at(graph_.nodes, id));
         program_.steps.push_back(step);
         return step.output;
@@ -84,7 +86,9 @@ private:
             case Op::add:
                 return add(node, input(0), input(1));
             case Op::relu:
-                return rectify(input(0));
+                return activate(node, input(0), Activation::relu);
+            case Op::gelu:
+                return activate(node, input(0), Activation::gelu);
         }
         return {};
     }
@@ -137,7 +141,7 @@ private:
         }
         Expression value = x;
         value.open = -1;  // the factor stands behind the sum: a relu in the epilogue would come before it
-        if (x.relu) value = {.terms = {Term{.tensor = materialize(x, node.inputs[0])}}};
+        if (x.activated()) value = {.terms = {Term{.tensor = materialize(x, node.inputs[0])}}};
         for (Term& term : value.terms) term.factor *= node.factor;
         return value;
     }
@@ -153,7 +157,7 @@ private:
         return {.terms = {summand(a, node.inputs[0]), summand(b, node.inputs[1])}, .count = 2};
     }
     constexpr Term summand(const Expression& value, int id) {
-        if (value.count == 1 && !value.relu) return value.terms[0];
+        if (value.count == 1 && !value.activated()) return value.terms[0];
         return {.tensor = materialize(value, id)};
     }
     constexpr bool written_before(int tensor, int step) const {
@@ -162,11 +166,12 @@ private:
         return false;
     }
 
-    constexpr Expression rectify(const Expression& x) {
+    constexpr Expression activate(const Node& node, const Expression& x, Activation activation) {
         Expression value = x;
-        value.open = -1;  // nothing may follow the relu
-        if (x.open >= 0) at(program_.steps, x.open).relu = true;
-        else value.relu = true;
+        value.open = -1;  // nothing may follow it
+        if (x.activated()) value = {.terms = {Term{.tensor = materialize(x, node.inputs[0])}}};
+        if (x.open >= 0 && activation == Activation::relu) at(program_.steps, x.open).activation = activation;
+        else value.activation = activation;
         return value;
     }
 

@@ -17,6 +17,7 @@ enum class Op : std::uint8_t {
     conv2d,
     batch_norm,
     relu,
+    gelu,
     add,
     scale,
     max_pool,
@@ -27,10 +28,13 @@ enum class Op : std::uint8_t {
 };
 
 constexpr std::string_view name_of(Op op) {
-    constexpr std::string_view names[] = {"input",    "conv2d",       "batch_norm", "relu",    "add",   "scale",
-                                          "max_pool", "average_pool", "linear",     "flatten", "custom"};
+    constexpr std::string_view names[] = {"input", "conv2d",   "batch_norm",   "relu",   "gelu",    "add",
+                                          "scale", "max_pool", "average_pool", "linear", "flatten", "custom"};
     return names[static_cast<int>(op)];
 }
+
+/// What a step may end with.
+enum class Activation : std::uint8_t { none, relu, gelu };
 
 /// What an optimizer may treat apart: weight decay and learning-rate factors go by role.
 enum class Role : std::uint8_t { weight, bias, norm_weight, norm_bias, custom };
@@ -163,11 +167,11 @@ struct Graph {
             if (parameters[static_cast<std::size_t>(p)].spec.name == name) return p;
         return -1;
     }
-    /// The node of the linear layer that makes the output, up to constant factors and relu; -1 where there is none.
+    /// The linear layer that makes the output, up to constant factors, relu and gelu; -1 where there is none.
     constexpr int last_linear() const {
         int id = output;
-        while (nodes[static_cast<std::size_t>(id)].op == Op::scale ||
-               nodes[static_cast<std::size_t>(id)].op == Op::relu)
+        for (Op op = nodes[static_cast<std::size_t>(id)].op; op == Op::scale || op == Op::relu || op == Op::gelu;
+             op = nodes[static_cast<std::size_t>(id)].op)
             id = nodes[static_cast<std::size_t>(id)].inputs[0];
         return nodes[static_cast<std::size_t>(id)].op == Op::linear ? id : -1;
     }

@@ -25,10 +25,10 @@ constexpr void for_each_tensor(const Step& step, auto&& visit) {
         case StepKind::average_pool_grad:
             break;
         case StepKind::pointwise_grad:
-            if (step.relu) touch(step.output);
+            if (step.activation == Activation::relu) touch(step.output);
             for (int t = 0; t < step.term_count; ++t) {
                 const Term& term = step.terms[static_cast<std::size_t>(t)];
-                if (term.norm >= 0) touch(term.tensor);
+                if (term.norm >= 0 || step.activation == Activation::gelu) touch(term.tensor);
             }
             break;
         case StepKind::input:

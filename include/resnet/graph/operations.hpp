@@ -17,6 +17,17 @@ constexpr Features<F> relu(Features<F> x) {
     return {x.graph(), detail::record(x.graph(), detail::unary(Op::relu, x))};
 }
 
+/// x P(X <= x) of a normal X (Hendrycks & Gimpel 2016, "Gaussian error linear units"), in float within 3e-7 (1 + |x|).
+/// PyTorch: F.gelu(x), without its approximation by tanh.
+template <int C>
+constexpr Value<C> gelu(Value<C> x) {
+    return {x.graph(), detail::record(x.graph(), detail::unary(Op::gelu, x))};
+}
+template <int F>
+constexpr Features<F> gelu(Features<F> x) {
+    return {x.graph(), detail::record(x.graph(), detail::unary(Op::gelu, x))};
+}
+
 /// The residual sum: equal channels (checked by the compiler) and extents (checked while tracing).
 template <int A, int B>
 requires summands_have_equal_channels<A, B>

@@ -27,7 +27,7 @@ enum class StepKind : std::uint8_t {
     input,        // pixels -> normalised, blocked activation
     convolution,  // conv2d and linear, with what the fuser put into the epilogue
     moments,      // mean and squared deviations of a tensor that no convolution wrote
-    pointwise,    // relu(sum of at most two terms), a term is factor * (batch-normalised) tensor
+    pointwise,    // activation(sum of at most two terms), a term is factor * (batch-normalised) tensor
     max_pool,
     average_pool,
     custom,
@@ -91,7 +91,7 @@ struct Step {
     std::array<Term, 2> terms{};  // what it reads; convolutions and pools have one term
     int term_count = 1;
     int output = -1;  // tensor that it writes; of a backward step, the tensor whose gradient it reads
-    bool relu = false;
+    Activation activation = Activation::none;
     // An inference convolution's epilogue: relu(factor * batch norm folded in (convolution) + residual).
     int folded_norm = -1, residual = -1;
     float factor = 1;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
+#include <numbers>
 #include <span>
 #include <string>
 #include <string_view>
@@ -127,6 +128,7 @@ private:
                 else batch_norm(id, node);
                 return;
             case Op::relu:
+            case Op::gelu:
             case Op::scale:
             case Op::add:
                 return element_wise(id, node);
@@ -181,7 +183,18 @@ private:
         if (node.op == Op::add) inputs.push_back(operand(1));
         const std::string output = maps ? as_map(id) : as_features(id);
         if (node.op == Op::scale) inputs.push_back(tensor(output + ".factor", {}, std::array{node.factor}));
+        if (node.op == Op::gelu) return gelu(inputs[0], output);
         emit(node.op == Op::relu ? "Relu" : node.op == Op::scale ? "Mul" : "Add", inputs, output, nothing);
+    }
+
+    /// x (1 + erf(x / sqrt(2))) / 2: Gelu itself is newer than this file's operators.
+    void gelu(const std::string& x, const std::string& output) {
+        const auto constant = [&](const char* name, float value) { return tensor(name, {}, std::array{value}); };
+        emit("Mul", {x, constant("gelu.root_half", std::numbers::sqrt2_v<float> / 2)}, output + ".scaled", nothing);
+        emit("Erf", {output + ".scaled"}, output + ".erf", nothing);
+        emit("Add", {output + ".erf", constant("gelu.one", 1)}, output + ".twice", nothing);
+        emit("Mul", {x, output + ".twice"}, output + ".double", nothing);
+        emit("Mul", {output + ".double", constant("gelu.half", 0.5f)}, output, nothing);
     }
 
     void average_pool(int id, const Node& node) {

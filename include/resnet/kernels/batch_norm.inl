@@ -1,4 +1,4 @@
-// Batch normalisation and its neighbours (sum, scale, relu), a row of C channels at a time.
+// Batch normalisation and its neighbours (sum, scale, relu, gelu), a row of C channels at a time.
 // Ioffe & Szegedy 2015, algorithm 1; backward as the equations of its section 3.
 
 /// Mean and sum of squared deviations of each channel over rows x C, around the first row so that a large mean costs no
@@ -45,31 +45,38 @@ void channel_moments(const Scalar* x, Index rows, Index stride, int channels, do
     }
 }
 
+/// The sum of a row's terms, with Relu or without; `out` may be one of them.
 template <class Scalar, int Terms, bool Relu>
-void pointwise_rows(const PointwiseJob<Scalar>& job) {
+inline void sum_terms(const auto& job, Index row, Scalar* out) {
     const Index channels = job.channels;
     const Scalar *scale0 = job.scale[0], *scale1 = job.scale[1], *shift = job.shift;
+    const Scalar* x0 = job.input[0] + row * channels;
+    const Scalar* x1 = Terms > 1 ? job.input[1] + row * channels : nullptr;
+    RESNET_INDEPENDENT
+    for (Index c = 0; c < channels; ++c) {
+        Scalar y = scale0[c] * x0[c] + shift[c];
+        if constexpr (Terms > 1) y += scale1[c] * x1[c];
+        if constexpr (Relu) y = y < 0 ? Scalar{0} : y;
+        out[c] = y;
+    }
+}
+template <class Scalar, int Terms, bool Relu>
+void pointwise_rows(const PointwiseJob<Scalar>& job) {
     for (Index r = 0; r < job.rows; ++r) {
-        const Scalar* x0 = job.input[0] + r * channels;
-        const Scalar* x1 = Terms > 1 ? job.input[1] + r * channels : nullptr;
-        Scalar* out = job.output + r * channels;  // may be x0 or x1
-        RESNET_INDEPENDENT
-        for (Index c = 0; c < channels; ++c) {
-            Scalar y = scale0[c] * x0[c] + shift[c];
-            if constexpr (Terms > 1) y += scale1[c] * x1[c];
-            if constexpr (Relu) y = y < 0 ? Scalar{0} : y;
-            out[c] = y;
-        }
+        Scalar* out = job.output + r * job.channels;
+        sum_terms<Scalar, Terms, Relu>(job, r, out);
+        if (job.activation == Activation::gelu) for_each_packet(out, job.channels, [](auto& x) { gelu<Scalar>(x); });
     }
 }
 template <class Scalar>
 void pointwise(const PointwiseJob<Scalar>& job) noexcept {
-    if (job.terms == 1) job.relu ? pointwise_rows<Scalar, 1, true>(job) : pointwise_rows<Scalar, 1, false>(job);
-    else job.relu ? pointwise_rows<Scalar, 2, true>(job) : pointwise_rows<Scalar, 2, false>(job);
+    const bool relu = job.activation == Activation::relu;
+    if (job.terms == 1) relu ? pointwise_rows<Scalar, 1, true>(job) : pointwise_rows<Scalar, 1, false>(job);
+    else relu ? pointwise_rows<Scalar, 2, true>(job) : pointwise_rows<Scalar, 2, false>(job);
 }
 
 /// First pass of the backward: the sums that need the whole batch. Norms says which terms are normalised (bit t).
-template <class Scalar, int Norms, bool Relu>
+template <class Scalar, int Norms, Activation Last>
 void pointwise_grad_sum_rows(const PointwiseGradJob<Scalar>& job) {
     using Packet = typename Vector<Scalar>::Packet;
     using Unaligned = typename Vector<Scalar>::Unaligned;
@@ -89,9 +96,16 @@ void pointwise_grad_sum_rows(const PointwiseGradJob<Scalar>& job) {
             for (Index r = first; r < last; ++r) {
                 const Index i = r * channels + c;
                 Packet g = *reinterpret_cast<const Unaligned*>(job.grad_output + i);
-                if constexpr (Relu) {
+                if constexpr (Last == Activation::relu) {
                     const Packet y = *reinterpret_cast<const Unaligned*>(job.output + i);
                     g = y > Packet{} ? g : Packet{};
+                } else if constexpr (Last == Activation::gelu) {
+                    Packet sum_of_terms = *reinterpret_cast<const Unaligned*>(job.shift + c);
+                    for (int t = 0; t < job.terms; ++t)
+                        sum_of_terms += *reinterpret_cast<const Unaligned*>(job.scale[t] + c) *
+                                        *reinterpret_cast<const Unaligned*>(job.input[t] + i);
+                    gelu_slope<Scalar>(sum_of_terms);
+                    g *= sum_of_terms;
                 }
                 sum += g;
                 if constexpr ((Norms & 1) != 0)
@@ -115,7 +129,15 @@ void pointwise_grad_sum_rows(const PointwiseGradJob<Scalar>& job) {
         double total_g = 0, total0 = 0, total1 = 0;
         for (Index r = 0; r < job.rows; ++r) {
             const Index i = r * channels + c;
-            const double g = Relu && !(job.output[i] > 0) ? 0.0 : static_cast<double>(job.grad_output[i]);
+            double g = static_cast<double>(job.grad_output[i]);
+            if constexpr (Last == Activation::relu) {
+                if (!(job.output[i] > 0)) g = 0;
+            } else if constexpr (Last == Activation::gelu) {
+                Packet sum_of_terms = Packet{} + job.shift[c];
+                for (int t = 0; t < job.terms; ++t) sum_of_terms += job.scale[t][c] * job.input[t][i];
+                gelu_slope<Scalar>(sum_of_terms);
+                g *= static_cast<double>(sum_of_terms[0]);
+            }
             total_g += g;
             if constexpr ((Norms & 1) != 0) total0 += g * static_cast<double>(job.input[0][i] - job.mean[0][c]);
             if constexpr ((Norms & 2) != 0) total1 += g * static_cast<double>(job.input[1][i] - job.mean[1][c]);
@@ -125,16 +147,23 @@ void pointwise_grad_sum_rows(const PointwiseGradJob<Scalar>& job) {
         if constexpr ((Norms & 2) != 0) sum_x1[c] = total1;
     }
 }
-template <class Scalar, bool Relu>
+template <class Scalar, Activation Last>
 void pointwise_grad_sums(const PointwiseGradJob<Scalar>& job) {
-    const int norms = (job.input[0] != nullptr ? 1 : 0) + (job.terms > 1 && job.input[1] != nullptr ? 2 : 0);
-    if (norms == 1) pointwise_grad_sum_rows<Scalar, 1, Relu>(job);
-    else if (norms == 2) pointwise_grad_sum_rows<Scalar, 2, Relu>(job);
-    else if (norms == 3) pointwise_grad_sum_rows<Scalar, 3, Relu>(job);
+    const int norms = (job.mean[0] != nullptr ? 1 : 0) + (job.terms > 1 && job.mean[1] != nullptr ? 2 : 0);
+    if (norms == 1) pointwise_grad_sum_rows<Scalar, 1, Last>(job);
+    else if (norms == 2) pointwise_grad_sum_rows<Scalar, 2, Last>(job);
+    else if (norms == 3) pointwise_grad_sum_rows<Scalar, 3, Last>(job);
 }
 template <class Scalar>
 void pointwise_grad_sums(const PointwiseGradJob<Scalar>& job) noexcept {
-    job.relu ? pointwise_grad_sums<Scalar, true>(job) : pointwise_grad_sums<Scalar, false>(job);
+    switch (job.activation) {
+        case Activation::none:
+            return pointwise_grad_sums<Scalar, Activation::none>(job);
+        case Activation::relu:
+            return pointwise_grad_sums<Scalar, Activation::relu>(job);
+        case Activation::gelu:
+            return pointwise_grad_sums<Scalar, Activation::gelu>(job);
+    }
 }
 
 /// One term's gradient of one row: (+)= scale g + slope (x - mean) + offset. `grad_input` may be `grad_output`.
@@ -155,7 +184,7 @@ void pointwise_grad_term(const PointwiseGradJob<Scalar>& job, int t, const Scala
 template <class Scalar>
 void pointwise_grad_term(const PointwiseGradJob<Scalar>& job, int t, const Scalar* g, Index row) {
     if (job.grad_input[t] == nullptr) return;
-    if (job.input[t] != nullptr)
+    if (job.mean[t] != nullptr)
         job.add[t] ? pointwise_grad_term<Scalar, true, true>(job, t, g, row)
                    : pointwise_grad_term<Scalar, true, false>(job, t, g, row);
     else
@@ -163,17 +192,23 @@ void pointwise_grad_term(const PointwiseGradJob<Scalar>& job, int t, const Scala
                    : pointwise_grad_term<Scalar, false, false>(job, t, g, row);
 }
 
-/// Second pass of the backward. The masked gradient of a row is kept aside (`row_buffer`, C elements), since a term's
+/// Second pass of the backward. The gradient of a row's sum is kept aside (`row_buffer`, C elements), since a term's
 /// gradient may take the place of grad_output.
 template <class Scalar>
 void pointwise_grad(const PointwiseGradJob<Scalar>& job, Scalar* row_buffer) noexcept {
     const Index channels = job.channels;
     for (Index r = 0; r < job.rows; ++r) {
         const Scalar* grad = job.grad_output + r * channels;
-        if (job.relu) {
+        if (job.activation == Activation::relu) {
             const Scalar* y = job.output + r * channels;
             RESNET_INDEPENDENT
             for (Index c = 0; c < channels; ++c) row_buffer[c] = y[c] > 0 ? grad[c] : Scalar{0};
+        } else if (job.activation == Activation::gelu) {
+            job.terms == 1 ? sum_terms<Scalar, 1, false>(job, r, row_buffer)
+                           : sum_terms<Scalar, 2, false>(job, r, row_buffer);
+            for_each_packet(row_buffer, channels, [](auto& x) { gelu_slope<Scalar>(x); });
+            RESNET_INDEPENDENT
+            for (Index c = 0; c < channels; ++c) row_buffer[c] *= grad[c];
         } else {
             RESNET_INDEPENDENT
             for (Index c = 0; c < channels; ++c) row_buffer[c] = grad[c];

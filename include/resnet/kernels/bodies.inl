@@ -7,6 +7,7 @@
 #include <resnet/kernels/convolution_by_tap.inl>
 #include <resnet/kernels/weight_gradient.inl>
 #include <resnet/kernels/winograd.inl>
+#include <resnet/kernels/gelu.inl>
 #include <resnet/kernels/batch_norm.inl>
 #include <resnet/kernels/pooling.inl>
 #include <resnet/kernels/update.inl>

@@ -114,7 +114,7 @@ struct MatrixProductJob {
     Scalar* output = nullptr;
 };
 
-/// relu(sum of scale_t * x_t + shift) over rows of C channels.
+/// activation(sum of scale_t * x_t + shift) over rows of C channels.
 template <class Scalar>
 struct PointwiseJob {
     Index rows = 0;
@@ -123,23 +123,25 @@ struct PointwiseJob {
     const Scalar* scale[2] = {nullptr, nullptr};  // [C]
     const Scalar* shift = nullptr;                // [C]
     Scalar* output = nullptr;
-    bool relu = false;
+    Activation activation = Activation::none;
 };
 
-/// The backward of PointwiseJob. g = grad_output where the output is positive (relu) else 0.
+/// The backward of PointwiseJob. g = grad_output times the activation's slope: of relu 1 where the output is positive,
+/// else 0; of gelu that of the sum, which is computed anew.
 /// Sums: [0][C] of g, then [1 + t][C] of g (x_t - mean_t).
 /// Gradients: grad_input_t (+)= scale_t g + slope_t (x_t - mean_t) + offset_t.
 template <class Scalar>
 struct PointwiseGradJob {
     Index rows = 0;
     int channels = 0, terms = 1;
-    bool relu = false;
+    Activation activation = Activation::none;
     const Scalar* grad_output = nullptr;
-    const Scalar* output = nullptr;
-    const Scalar* input[2] = {nullptr, nullptr};  // null where the term is not normalised
-    const Scalar* mean[2] = {nullptr, nullptr};
-    double* sums = nullptr;  // [1 + terms][C], overwritten
+    const Scalar* output = nullptr;               // of relu
+    const Scalar* input[2] = {nullptr, nullptr};  // of normalised terms, and of gelu
+    const Scalar* mean[2] = {nullptr, nullptr};   // null where the term is not normalised
+    double* sums = nullptr;                       // [1 + terms][C], overwritten
     const Scalar* scale[2] = {nullptr, nullptr};
+    const Scalar* shift = nullptr;  // of gelu
     const Scalar* slope[2] = {nullptr, nullptr};
     const Scalar* offset[2] = {nullptr, nullptr};
     Scalar* grad_input[2] = {nullptr, nullptr};  // null where nobody needs it

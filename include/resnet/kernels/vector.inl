@@ -8,6 +8,7 @@ struct Vector<float> {
     static constexpr int lanes = RESNET_VECTOR_BYTES / 4;
     using Packet __attribute__((vector_size(RESNET_VECTOR_BYTES), may_alias)) = float;
     using Unaligned __attribute__((vector_size(RESNET_VECTOR_BYTES), aligned(4), may_alias)) = float;
+    using Integers __attribute__((vector_size(RESNET_VECTOR_BYTES), may_alias)) = std::int32_t;
 };
 template <>
 struct Vector<double> {
