@@ -49,6 +49,18 @@ struct FanOut {
     RESNET_MEMBERS(conv, fc)
 };
 
+/// Convolutions to more and to fewer channels.
+template <Initialization Method>
+struct Funnels {
+    static constexpr Extent image{6, 6};
+    static constexpr Initialization initialization = Method;
+    Conv2d<3, 40, k3> wide;
+    Conv2d<40, 5, Kernel{2}> narrow;
+    Linear<5, 10> fc;
+    constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(narrow(wide(x)))); }
+    RESNET_MEMBERS(wide, narrow, fc)
+};
+
 struct Spread {
     double mean = 0, deviation = 0, largest = 0;
 };
@@ -105,6 +117,23 @@ TEST_CASE("model: a network may ask for torchvision's normal initialisation of i
     CHECK(fc.largest <= 1.0 / 8);
     CHECK(fc.deviation == doctest::Approx(1 / (8 * std::sqrt(3.0))).epsilon(0.08));
     CHECK(ImageNetResNet18<>::initialization == Initialization::kaiming_normal_fan_out);
+}
+
+TEST_CASE("model: a network may ask for filters that pass their input on, as torch.nn.init.dirac_ of weight[:in]") {
+    const Model<Funnels<Initialization::identity>> model{Seed{2}};
+    const Model<Funnels<Initialization::kaiming_uniform>> drawn{Seed{2}};
+    for (const ParameterInfo& info : model.parameters()) {
+        INFO(info.name);
+        auto expected = drawn.parameter(info.name);
+        if (info.shape.size() == 4) {
+            const Index in = info.shape[1], taps = info.shape[2] * info.shape[3];
+            const Index centre = info.shape[2] / 2 * info.shape[3] + info.shape[3] / 2;
+            for (Index out = 0; out < std::min(in, info.shape[0]); ++out)
+                for (Index i = 0; i < in * taps; ++i)
+                    expected[static_cast<std::size_t>(out * in * taps + i)] = i == out * taps + centre ? 1.0f : 0.0f;
+        }
+        CHECK(model.parameter(info.name) == expected);
+    }
 }
 
 TEST_CASE("model: weights depend on the seed and the layer alone, and double draws what float draws") {

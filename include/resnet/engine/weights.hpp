@@ -229,8 +229,10 @@ public:
             const ParameterSpec& weight = at(graph_.parameters, at(graph_.layers, p.layer).first_parameter).spec;
             const double taps = static_cast<double>(weight.height) * weight.width;
             const double bound = 1 / std::sqrt(taps * weight.in), deviation = std::sqrt(2 / (taps * weight.out));
-            const bool normal = method == Initialization::kaiming_normal_fan_out && p.spec.role == Role::weight &&
-                                p.spec.dimensions == 4;
+            const bool filters = p.spec.role == Role::weight && p.spec.dimensions == 4,
+                       normal = filters && method == Initialization::kaiming_normal_fan_out;
+            const Index passing = filters && method == Initialization::identity ? std::min(p.spec.in, p.spec.out) : 0;
+            const Index centre = Index{p.spec.height / 2} * p.spec.width + p.spec.width / 2;
             // A strip of output channels at a time: its numbers in PyTorch's order, which they are drawn in, then in
             // ours.
             const Index length = p.spec.size() / p.spec.out, strip = detail::reorder_strip * length;
@@ -245,6 +247,11 @@ public:
                     const auto position = static_cast<std::uint64_t>(first * length + k);
                     theirs[k] = static_cast<Scalar>(normal ? deviation * random.normal(position)
                                                            : bound * (2 * random.uniform(position) - 1));
+                }
+                for (Index out = first; out < std::min(passing, first + count); ++out) {
+                    Scalar* const filter = theirs + (out - first) * length;
+                    std::fill_n(filter, length, Scalar{0});
+                    filter[out * p.spec.height * p.spec.width + centre] = 1;
                 }
                 detail::reorder(p.spec, values, static_cast<const Scalar*>(theirs), first, count);
             });
