@@ -12,8 +12,8 @@ namespace tests {
 using namespace resnet;
 
 /// One of each node: convolutions with and without bias, of several kernels and strides; batch norm with and without
-/// scale and shift; relu, gelu, sums, a constant factor, both pools, a custom operation (or another), flatten and linear
-/// layers; a layer and a value used twice.
+/// scale and shift; relu, gelu, sums, a constant factor, both pools, a custom operation (or another), flatten and
+/// linear layers; a layer and a value used twice.
 template <class Activation>
 struct EveryNodeWith {
     static constexpr Extent image{12, 10};

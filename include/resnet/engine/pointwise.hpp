@@ -1,5 +1,5 @@
-// Pointwise steps: activation(sum of at most two terms), each batch-normalised or not, forward and backward in as few passes
-// as there can be: one forward, two backward (the sums that batch norm needs, then the gradients).
+// Pointwise steps: activation(sum of at most two terms), each batch-normalised or not, forward and backward in as few
+// passes as there can be: one forward, two backward (the sums that batch norm needs, then the gradients).
 #pragma once
 
 #include <cmath>
