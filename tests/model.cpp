@@ -49,16 +49,18 @@ struct FanOut {
     RESNET_MEMBERS(conv, fc)
 };
 
-/// Convolutions to more and to fewer channels.
+/// Convolutions to more and to fewer channels, and to more than are drawn at a time.
 template <Initialization Method>
 struct Funnels {
     static constexpr Extent image{6, 6};
     static constexpr Initialization initialization = Method;
     Conv2d<3, 40, k3> wide;
     Conv2d<40, 5, Kernel{2}> narrow;
-    Linear<5, 10> fc;
-    constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(narrow(wide(x)))); }
-    RESNET_MEMBERS(wide, narrow, fc)
+    Conv2d<5, 140, k1> one;
+    Conv2d<140, 150, k1> many;
+    Linear<150, 10> fc;
+    constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(many(one(narrow(wide(x)))))); }
+    RESNET_MEMBERS(wide, narrow, one, many, fc)
 };
 
 struct Spread {

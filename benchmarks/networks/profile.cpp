@@ -1,6 +1,6 @@
 // Where a training step or a classification spends its time: for each step of the plan the median time, its share,
 // GFLOP/s of live taps (Winograd's, which executes fewer, shows what it gains) and the bytes of the tensors that it
-// touches. Usage: profile [tutorial|cifar|imagenet] [train|infer] [batch] [threads]
+// touches. Usage: profile [tutorial|resnet9|cifar|imagenet] [train|infer] [batch] [threads]
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -15,6 +15,7 @@
 #include <resnet/classifier.hpp>
 #include <resnet/imagenet_resnet.hpp>
 #include <resnet/resnet18.hpp>
+#include <resnet/resnet9.hpp>
 #include <resnet/trainer.hpp>
 
 namespace {
@@ -119,7 +120,8 @@ int main(int argc, char** argv) {
     const int threads = argc > 4 ? std::atoi(argv[4]) : 2, rounds = argc > 5 ? std::atoi(argv[5]) : 9;
     tbb::task_arena arena{threads};
     arena.execute([&] {
-        if (network == "cifar") run<resnet::CifarResNet18<10>>(train, batch, rounds);
+        if (network == "resnet9") run<resnet::ResNet9<10>>(train, batch, rounds);
+        else if (network == "cifar") run<resnet::CifarResNet18<10>>(train, batch, rounds);
         else if (network == "imagenet") run<resnet::ImageNetResNet18<>>(train, batch, rounds);
         else run<resnet::ResNet18<10>>(train, batch, rounds);
     });

@@ -77,7 +77,7 @@ constexpr bool ends_in_linear_layer() {
 }
 }  // namespace detail
 
-/// The logits come out of a linear layer, at most with a constant factor or relu behind it: what it reads is the
+/// The logits come out of a linear layer, at most with constant factors, relu and gelu behind it: what it reads is the
 /// embedding.
 template <class Net>
 concept output_is_a_linear_layer = detail::ends_in_linear_layer<Net>();

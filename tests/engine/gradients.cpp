@@ -47,6 +47,18 @@ struct With {
     RESNET_MEMBERS(stem1, stem2, conv, norm, fc)
 };
 
+struct GeluOfImage {
+    static constexpr Extent image = map;
+    static constexpr int classes = 3;
+
+    Conv2d<3, 3, k3> conv;
+    BatchNorm2d<3> norm;
+    Linear<3 * 7 * 6, classes> fc;
+
+    constexpr auto operator()(Value<3> x) const { return fc(flatten<3 * 7 * 6>(gelu(norm(gelu(conv(x) + x))))); }
+    RESNET_MEMBERS(conv, norm, fc)
+};
+
 /// One convolution on a whole map and on a single position, where only its middle tap touches data. Backward comes to
 /// the position first.
 template <int C>
@@ -175,6 +187,17 @@ TEST_CASE("gradients: gelu, alone, of a sum, with batch norm on either side, and
     }>>();
     check<
         With<[](auto a, auto b, const auto& conv, const auto& norm) { return gelu(relu(gelu(norm(conv(b))) + a)); }>>();
+}
+
+TEST_CASE("gradients: gelu of a sum with the image, which needs no gradient, and behind a frozen layer") {
+    check<GeluOfImage>();
+    Model<GeluOfImage, double> model{Seed{1}};
+    model.freeze("norm.*");
+    const auto pixels = tests::uniform<double>(5 * 3 * 42, 1);
+    const std::vector<int> labels{0, 1, 2, 1, 0};
+    const GradientCheck result = check_gradients(model, nchw(pixels.data(), 5, map), labels);
+    CHECK(result.worst < 1e-6);
+    CHECK(result.checked > 20);
 }
 
 TEST_CASE("gradients: sums of two values, a value used twice, and x + x") {

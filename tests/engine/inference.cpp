@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <span>
 #include <string>
 #include <thread>
@@ -60,12 +61,12 @@ struct NormFirst {
     RESNET_MEMBERS(norm, fc)
 };
 
-/// The last linear layer reads a map, and its output is scaled and rectified.
+/// The last linear layer reads a map, and its output is scaled and goes through gelu and relu.
 struct Flattened {
     static constexpr Extent image{6, 8};
     Conv2d<3, 5, k3, 2> conv;
     Linear<60, 4> fc;
-    constexpr auto operator()(Value<3> x) const { return relu(0.5f * fc(flatten<60>(conv(x)))); }
+    constexpr auto operator()(Value<3> x) const { return relu(gelu(0.5f * fc(flatten<60>(conv(x))))); }
     RESNET_MEMBERS(conv, fc)
 };
 
@@ -150,7 +151,9 @@ double logit(const Model<Net, double>& model, const std::string& layer, std::spa
     const auto weight = model.parameter(layer + ".weight"), bias = model.parameter(layer + ".bias");
     double sum = bias[o];
     for (std::size_t i = 0; i < embedding.size(); ++i) sum += weight[o * embedding.size() + i] * embedding[i];
-    return std::is_same_v<Net, Flattened> ? std::max(0.5 * sum, 0.0) : sum;
+    if constexpr (!std::is_same_v<Net, Flattened>) return sum;
+    sum *= 0.5;
+    return std::max(sum * std::erfc(-sum / std::numbers::sqrt2) / 2, 0.0);
 }
 
 /// The embedding leads to the logits, in every block and in the caller's memory, whatever the neighbours.

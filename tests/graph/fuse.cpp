@@ -94,6 +94,12 @@ TEST_CASE("fuse: a gelu ends a pointwise step, also behind a convolution for inf
     constexpr auto body = [](auto x, const auto& a, const auto&, const auto& bn) { return gelu(bn(a(x)) + x); };
     CHECK(fused<With<body>>(Mode::inference) == "t0 = input\nt1 = bn(convolution t0) + t0\nt2 = gelu(t1)\n");
     CHECK(fused<With<body>>(Mode::training) == "t0 = input\nt1 = convolution t0, moments\nt2 = gelu(bn(t1) + t0)\n");
+    constexpr auto residual = [](auto x, const auto& a, const auto&, const auto& bn) { return x + gelu(bn(a(x))); };
+    CHECK(fused<With<residual>>(Mode::inference) ==
+          "t0 = input\nt1 = bn(convolution t0)\nt2 = gelu(t1)\nt3 = t0 + t2\n");
+    constexpr auto scaled = [](auto x, const auto& a, const auto&, const auto& bn) { return bn(0.5f * gelu(a(x))); };
+    CHECK(fused<With<scaled>>(Mode::inference) ==
+          "t0 = input\nt1 = convolution t0\nt2 = gelu(t1)\nt3 = 0.5 t2\nt4 = bn(t3)\n");
     constexpr auto twice = [](auto x, const auto&, const auto&, const auto&) { return gelu(gelu(relu(x))); };
     CHECK(fused<With<twice>>(Mode::training) == "t0 = input\nt1 = relu(t0)\nt2 = gelu(t1)\nt3 = gelu(t2)\n");
     constexpr auto after = [](auto x, const auto& a, const auto&, const auto&) { return relu(gelu(a(x))); };

@@ -105,3 +105,22 @@ TEST_CASE("lifetime: a convolution's result never takes over its input, not even
             if (step.kind == StepKind::convolution) CHECK(at(lives, step.output).takes_over != step.terms[0].tensor);
     }
 }
+
+TEST_CASE("lifetime: what a gelu was taken of lives until its backward, and what a relu was taken of does not") {
+    constexpr auto smooth = [](auto x, const auto& a, const auto& b, const auto&) { return gelu(a(x) + b(x)); };
+    constexpr auto rectified = [](auto x, const auto& a, const auto& b, const auto&) { return relu(a(x) + b(x)); };
+    const auto check = [](const Program& program, bool lives_on) {
+        const auto lives = lifetimes(program);
+        int backward = 0, forward = 0;
+        for (int i = 0; i < static_cast<int>(program.steps.size()); ++i) {
+            if (at(program.steps, i).kind == StepKind::pointwise) forward = i;
+            if (at(program.steps, i).kind == StepKind::pointwise_grad) backward = i;
+        }
+        REQUIRE(forward < backward);
+        for (const Term& term : at(program.steps, forward).terms)
+            CHECK(at(lives, term.tensor).last == (lives_on ? backward : forward));
+        CHECK((at(lives, at(program.steps, forward).output).takes_over < 0) == lives_on);
+    };
+    check(program_of<With<smooth>>(Mode::training), true);
+    check(program_of<With<rectified>>(Mode::training), false);
+}

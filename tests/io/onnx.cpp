@@ -33,6 +33,16 @@ struct Plain {
     RESNET_MEMBERS(conv, norm, fc)
 };
 
+/// A batch norm before a gelu, and a gelu of features.
+struct Smooth {
+    static constexpr Extent image{4, 4};
+    Conv2d<3, 4, k3> conv;
+    BatchNorm2d<4> norm;
+    Linear<4, 4> fc;
+    constexpr auto operator()(Value<3> x) const { return gelu(fc(adaptive_avg_pool2d(gelu(norm(conv(x)))))); }
+    RESNET_MEMBERS(conv, norm, fc)
+};
+
 /// Sums of features, some of which come out of a pool and some out of a linear layer; what nobody reads; and batch
 /// norms that can't be folded.
 struct Features4 {
@@ -127,6 +137,7 @@ TEST_CASE("onnx: the file computes the model's logits, folded or not, for any nu
         check_logits<Plain>({.fold_batch_norm = fold}, 5);
         check_logits<tests::EveryNodeButCustom>({.fold_batch_norm = fold});
         check_logits<tests::SmallResNet>({.fold_batch_norm = fold, .image = {6, 8}}, 1);
+        check_logits<Smooth>({.fold_batch_norm = fold});
         check_logits<Features4>({.fold_batch_norm = fold});
         check_logits<PooledOutput>({.fold_batch_norm = fold});
         check_logits<TwoNorms>({.fold_batch_norm = fold});

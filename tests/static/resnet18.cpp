@@ -47,7 +47,7 @@ static_assert([] {
            tests::parameter_is(graph, 53, "outlayer.bias");
 }());
 
-// What it costs; design.md promises less than 12 million multiply-accumulates.
+// What it costs.
 static_assert(macs<Net>(image) == 11'527'936);
 static_assert(live_macs<Net>(image) == 5'674'752);
 static_assert(activation_bytes<Net>(image, 1, Mode::inference) < 40'000);

@@ -14,7 +14,7 @@ using namespace resnet;
 /// One of each node: convolutions with and without bias, of several kernels and strides; batch norm with and without
 /// scale and shift; relu, gelu, sums, a constant factor, both pools, a custom operation (or another), flatten and
 /// linear layers; a layer and a value used twice.
-template <class Activation>
+template <class Middle>
 struct EveryNodeWith {
     static constexpr Extent image{12, 10};
     static constexpr int classes = 4;
@@ -25,7 +25,7 @@ struct EveryNodeWith {
     BatchNorm2d<8, NormOptions{.affine = false}> plain;
     Sequential<Conv2d<8, 12, k5, 2>, BatchNorm2d<12>, ReLU> down;
     Conv2d<8, 12, k1, 2> shortcut;
-    Activation swish;
+    Middle swish;
     Conv2d<12, 5, Kernel{2}, 1, 0> last;
     Linear<20, 7> fc1;
     Linear<7, classes> fc2;

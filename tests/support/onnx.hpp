@@ -110,6 +110,7 @@ private:
         OnnxTensor& x = inputs.at(0);
         if (node.op == "Relu") return each(x, [](double v) { return std::max(v, 0.0); });
         if (node.op == "Erf") return each(x, [](double v) { return std::erf(v); });
+        if (node.op == "Div") return both(x, inputs.at(1), [](double a, double b) { return a / b; });
         if (node.op == "Mul") return both(x, inputs.at(1), [](double a, double b) { return a * b; });
         if (node.op == "Add") return both(x, inputs.at(1), [](double a, double b) { return a + b; });
         if (node.op == "Flatten") return {{x.shape.at(0), std::ssize(x.values) / x.shape.at(0)}, x.values};

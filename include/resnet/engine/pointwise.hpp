@@ -10,10 +10,7 @@ namespace resnet::inline v0 {
 
 namespace detail {
 
-/// Rows of Workspace::coefficients; two each, but for shift.
-enum CoefficientRow : int { scale_row = 0, shift_row = 2, mean_row = 3, slope_row = 5, offset_row = 7 };
-
-/// y = scale x + shift of one term; in training from the batch's statistics, which backward finds in the workspace.
+/// y = scale x + shift of one term; in training from the batch's statistics. Backward asks again.
 template <class Scalar>
 void term_coefficients(const Run<Scalar>& run, const Term& term, int channels, Scalar* scale, Scalar* shift) {
     if (term.norm < 0) {
@@ -41,7 +38,7 @@ void term_coefficients(const Run<Scalar>& run, const Term& term, int channels, S
     }
 }
 
-/// What a job's sum of terms is made of.
+/// Sets the scales and the shift of a job's terms.
 template <class Scalar>
 void set_sum(const Run<Scalar>& run, const Step& step, auto& job) {
     Scalar* shift = run.workspace.coefficients(shift_row);

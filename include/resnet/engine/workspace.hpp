@@ -19,6 +19,18 @@ struct WorkspaceSizes {
     Index scratch = 0;                               // bytes a worker
 };
 
+namespace detail {
+/// Rows of Workspace::coefficients, for pointwise steps; two of each, but one of shift.
+enum CoefficientRow : int {
+    scale_row = 0,
+    shift_row = 2,
+    mean_row = 3,
+    slope_row = 5,
+    offset_row = 7,
+    coefficient_rows = 9
+};
+}  // namespace detail
+
 /// For a batch of at least one image.
 template <class Scalar>
 WorkspaceSizes workspace_sizes(const Plan& plan, Index images) {
@@ -27,7 +39,7 @@ WorkspaceSizes workspace_sizes(const Plan& plan, Index images) {
                          .partial_weights = partial_weights_needed(plan, images),
                          .winograd = winograd_needed(plan, images),
                          .zeros = Index{plan.block()} * plan.most_channels(),
-                         .coefficients = 9 * round_up(plan.most_channels(), 16),
+                         .coefficients = detail::coefficient_rows * round_up(plan.most_channels(), 16),
                          .scratch = scratch_needed<Scalar>(plan)};
     for (const Tensor& tensor : plan.program().tensors)
         if (tensor.moments >= 0) sizes.moments += Index{2} * tensor.channels;
@@ -79,12 +91,12 @@ public:
     Scalar* tensor(int index) noexcept { return arena_.data() + plan_->offset(index, images_); }
     /// Mean, then sum of squared deviations, of a tensor's channels over the whole batch.
     double* moments(int index) noexcept { return moments_.data() + at(moment_offsets_, index); }
-    /// What a batch norm's forward leaves for its backward, a channel each: mean, then 1 / sqrt(var + epsilon).
+    /// What a batch norm's backward needs beside the moments, a channel each: mean, then 1 / sqrt(var + epsilon).
     double* norm_mean(int norm) noexcept { return norms_.data() + at(norm_offsets_, norm); }
     double* norm_inverse_deviation(int norm) noexcept {
         return norm_mean(norm) + at(plan_->graph().layers, at(plan_->program().norms, norm).layer).normalized;
     }
-    /// Eight rows of one value a channel, for the step at hand.
+    /// Rows of one value a channel, for the step at hand; detail::CoefficientRow names them.
     Scalar* coefficients(int row) noexcept { return coefficients_.data() + row * round_up(plan_->most_channels(), 16); }
     /// Sums of chunks, combined in a fixed tree when all are there.
     double* partial_sums() noexcept { return partial_sums_.data(); }

@@ -1,6 +1,6 @@
 // From a Graph to the forward Steps. Element-wise operations (batch_norm, add, relu, gelu, scale) are gathered into one
-// pointwise step, relu(a + b), where a and b may be batch-normalised; inference folds them into the convolution before,
-// all but gelu: a tile of sums leaves no registers for it.
+// pointwise step, activation(a + b), where a and b may be batch-normalised; inference folds them into the convolution
+// before, all but gelu, which takes a pass of its own.
 //
 // A node's value is first an expression that costs nothing; it becomes a tensor only when a reader needs it in memory.
 // What the output does not depend on becomes no step: such a batch norm's statistics stand still, where PyTorch's move.

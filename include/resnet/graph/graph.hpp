@@ -33,7 +33,7 @@ constexpr std::string_view name_of(Op op) {
     return names[static_cast<int>(op)];
 }
 
-/// What a step may end with.
+/// What a pointwise step may end with; a convolution for inference with none or relu.
 enum class Activation : std::uint8_t { none, relu, gelu };
 
 /// What an optimizer may treat apart: weight decay and learning-rate factors go by role.
@@ -169,10 +169,9 @@ struct Graph {
     }
     /// The linear layer that makes the output, up to constant factors, relu and gelu; -1 where there is none.
     constexpr int last_linear() const {
+        const auto passes = [](Op op) { return op == Op::scale || op == Op::relu || op == Op::gelu; };
         int id = output;
-        for (Op op = nodes[static_cast<std::size_t>(id)].op; op == Op::scale || op == Op::relu || op == Op::gelu;
-             op = nodes[static_cast<std::size_t>(id)].op)
-            id = nodes[static_cast<std::size_t>(id)].inputs[0];
+        while (passes(nodes[static_cast<std::size_t>(id)].op)) id = nodes[static_cast<std::size_t>(id)].inputs[0];
         return nodes[static_cast<std::size_t>(id)].op == Op::linear ? id : -1;
     }
     /// How many nodes read each node, the output counting as one; 0: the output does not depend on it.

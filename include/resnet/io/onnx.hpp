@@ -187,14 +187,15 @@ private:
         emit(node.op == Op::relu ? "Relu" : node.op == Op::scale ? "Mul" : "Add", inputs, output, nothing);
     }
 
-    /// x (1 + erf(x / sqrt(2))) / 2: Gelu itself is newer than this file's operators.
+    /// 0.5 x (1 + erf(x / sqrt(2))), in the form that ONNX Runtime fuses: Gelu itself is newer than this file's
+    /// operators.
     void gelu(const std::string& x, const std::string& output) {
         const auto constant = [&](const char* name, float value) { return tensor(name, {}, std::array{value}); };
-        emit("Mul", {x, constant("gelu.root_half", std::numbers::sqrt2_v<float> / 2)}, output + ".scaled", nothing);
+        emit("Div", {x, constant("gelu.root", std::numbers::sqrt2_v<float>)}, output + ".scaled", nothing);
         emit("Erf", {output + ".scaled"}, output + ".erf", nothing);
         emit("Add", {output + ".erf", constant("gelu.one", 1)}, output + ".twice", nothing);
-        emit("Mul", {x, output + ".twice"}, output + ".double", nothing);
-        emit("Mul", {output + ".double", constant("gelu.half", 0.5f)}, output, nothing);
+        emit("Mul", {x, constant("gelu.half", 0.5f)}, output + ".half", nothing);
+        emit("Mul", {output + ".half", output + ".twice"}, output, nothing);
     }
 
     void average_pool(int id, const Node& node) {

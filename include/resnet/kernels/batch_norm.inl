@@ -60,35 +60,51 @@ inline void sum_terms(const auto& job, Index row, Scalar* out) {
         out[c] = y;
     }
 }
-template <class Scalar, int Terms, bool Relu>
+template <class Scalar, int Terms, Activation Kind>
 void pointwise_rows(const PointwiseJob<Scalar>& job) {
     for (Index r = 0; r < job.rows; ++r) {
         Scalar* out = job.output + r * job.channels;
-        sum_terms<Scalar, Terms, Relu>(job, r, out);
-        if (job.activation == Activation::gelu) for_each_packet(out, job.channels, [](auto& x) { gelu<Scalar>(x); });
+        sum_terms<Scalar, Terms, Kind == Activation::relu>(job, r, out);
+        if constexpr (Kind == Activation::gelu) for_each_packet(out, job.channels, [](auto& x) { gelu<Scalar>(x); });
+    }
+}
+template <class Scalar, int Terms>
+void pointwise_terms(const PointwiseJob<Scalar>& job) {
+    switch (job.activation) {
+        case Activation::none:
+            return pointwise_rows<Scalar, Terms, Activation::none>(job);
+        case Activation::relu:
+            return pointwise_rows<Scalar, Terms, Activation::relu>(job);
+        case Activation::gelu:
+            return pointwise_rows<Scalar, Terms, Activation::gelu>(job);
     }
 }
 template <class Scalar>
 void pointwise(const PointwiseJob<Scalar>& job) noexcept {
-    const bool relu = job.activation == Activation::relu;
-    if (job.terms == 1) relu ? pointwise_rows<Scalar, 1, true>(job) : pointwise_rows<Scalar, 1, false>(job);
-    else relu ? pointwise_rows<Scalar, 2, true>(job) : pointwise_rows<Scalar, 2, false>(job);
+    job.terms == 1 ? pointwise_terms<Scalar, 1>(job) : pointwise_terms<Scalar, 2>(job);
 }
 
 /// First pass of the backward: the sums that need the whole batch. Norms says which terms are normalised (bit t).
-template <class Scalar, int Norms, Activation Last>
+template <class Scalar, int Norms, Activation Kind>
 void pointwise_grad_sum_rows(const PointwiseGradJob<Scalar>& job) {
     using Packet = typename Vector<Scalar>::Packet;
     using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes;
     constexpr Index group = 64;
     const Index channels = job.channels;
+    [[maybe_unused]] const bool two = job.terms > 1;
     double *sum_g = job.sums, *sum_x0 = job.sums + channels, *sum_x1 = job.sums + 2 * channels;
     Index c = 0;
     for (; c + lanes <= channels; c += lanes) {
         Packet mean0{}, mean1{};
         if constexpr ((Norms & 1) != 0) mean0 = *reinterpret_cast<const Unaligned*>(job.mean[0] + c);
         if constexpr ((Norms & 2) != 0) mean1 = *reinterpret_cast<const Unaligned*>(job.mean[1] + c);
+        Packet scale0{}, scale1{}, shift{};
+        if constexpr (Kind == Activation::gelu) {
+            scale0 = *reinterpret_cast<const Unaligned*>(job.scale[0] + c);
+            if (two) scale1 = *reinterpret_cast<const Unaligned*>(job.scale[1] + c);
+            shift = *reinterpret_cast<const Unaligned*>(job.shift + c);
+        }
         double total_g[lanes] = {}, total0[lanes] = {}, total1[lanes] = {};
         for (Index first = 0; first < job.rows; first += group) {
             Packet sum{}, sum0{}, sum1{};
@@ -96,16 +112,14 @@ void pointwise_grad_sum_rows(const PointwiseGradJob<Scalar>& job) {
             for (Index r = first; r < last; ++r) {
                 const Index i = r * channels + c;
                 Packet g = *reinterpret_cast<const Unaligned*>(job.grad_output + i);
-                if constexpr (Last == Activation::relu) {
+                if constexpr (Kind == Activation::relu) {
                     const Packet y = *reinterpret_cast<const Unaligned*>(job.output + i);
                     g = y > Packet{} ? g : Packet{};
-                } else if constexpr (Last == Activation::gelu) {
-                    Packet sum_of_terms = *reinterpret_cast<const Unaligned*>(job.shift + c);
-                    for (int t = 0; t < job.terms; ++t)
-                        sum_of_terms += *reinterpret_cast<const Unaligned*>(job.scale[t] + c) *
-                                        *reinterpret_cast<const Unaligned*>(job.input[t] + i);
-                    gelu_slope<Scalar>(sum_of_terms);
-                    g *= sum_of_terms;
+                } else if constexpr (Kind == Activation::gelu) {
+                    Packet slope = shift + scale0 * *reinterpret_cast<const Unaligned*>(job.input[0] + i);
+                    if (two) slope += scale1 * *reinterpret_cast<const Unaligned*>(job.input[1] + i);
+                    gelu_slope<Scalar>(slope);
+                    g *= slope;
                 }
                 sum += g;
                 if constexpr ((Norms & 1) != 0)
@@ -130,13 +144,13 @@ void pointwise_grad_sum_rows(const PointwiseGradJob<Scalar>& job) {
         for (Index r = 0; r < job.rows; ++r) {
             const Index i = r * channels + c;
             double g = static_cast<double>(job.grad_output[i]);
-            if constexpr (Last == Activation::relu) {
+            if constexpr (Kind == Activation::relu) {
                 if (!(job.output[i] > 0)) g = 0;
-            } else if constexpr (Last == Activation::gelu) {
-                Packet sum_of_terms = Packet{} + job.shift[c];
-                for (int t = 0; t < job.terms; ++t) sum_of_terms += job.scale[t][c] * job.input[t][i];
-                gelu_slope<Scalar>(sum_of_terms);
-                g *= static_cast<double>(sum_of_terms[0]);
+            } else if constexpr (Kind == Activation::gelu) {
+                Packet slope = Packet{} + job.shift[c] + job.scale[0][c] * job.input[0][i];
+                if (two) slope += job.scale[1][c] * job.input[1][i];
+                gelu_slope<Scalar>(slope);
+                g *= static_cast<double>(slope[0]);
             }
             total_g += g;
             if constexpr ((Norms & 1) != 0) total0 += g * static_cast<double>(job.input[0][i] - job.mean[0][c]);
@@ -147,12 +161,12 @@ void pointwise_grad_sum_rows(const PointwiseGradJob<Scalar>& job) {
         if constexpr ((Norms & 2) != 0) sum_x1[c] = total1;
     }
 }
-template <class Scalar, Activation Last>
+template <class Scalar, Activation Kind>
 void pointwise_grad_sums(const PointwiseGradJob<Scalar>& job) {
     const int norms = (job.mean[0] != nullptr ? 1 : 0) + (job.terms > 1 && job.mean[1] != nullptr ? 2 : 0);
-    if (norms == 1) pointwise_grad_sum_rows<Scalar, 1, Last>(job);
-    else if (norms == 2) pointwise_grad_sum_rows<Scalar, 2, Last>(job);
-    else if (norms == 3) pointwise_grad_sum_rows<Scalar, 3, Last>(job);
+    if (norms == 1) pointwise_grad_sum_rows<Scalar, 1, Kind>(job);
+    else if (norms == 2) pointwise_grad_sum_rows<Scalar, 2, Kind>(job);
+    else if (norms == 3) pointwise_grad_sum_rows<Scalar, 3, Kind>(job);
 }
 template <class Scalar>
 void pointwise_grad_sums(const PointwiseGradJob<Scalar>& job) noexcept {

@@ -39,3 +39,23 @@ inline void square_root(typename Vector<Scalar>::Packet& x) {
     for (int l = 0; l < Vector<Scalar>::lanes; ++l) x[l] = std::sqrt(x[l]);
 #endif
 }
+
+/// function(packet) over a row, in place; a last partial packet has zeros behind it.
+template <class Scalar>
+inline void for_each_packet(Scalar* row, Index count, const auto& function) {
+    using Packet = typename Vector<Scalar>::Packet;
+    using Unaligned = typename Vector<Scalar>::Unaligned;
+    constexpr Index lanes = Vector<Scalar>::lanes;
+    Index i = 0;
+    for (; i + lanes <= count; i += lanes) {
+        Packet packet = *reinterpret_cast<const Unaligned*>(row + i);
+        function(packet);
+        *reinterpret_cast<Unaligned*>(row + i) = packet;
+    }
+    if (i == count) return;
+    Packet packet{};
+    const auto bytes = static_cast<std::size_t>(count - i) * sizeof(Scalar);
+    std::memcpy(&packet, row + i, bytes);
+    function(packet);
+    std::memcpy(row + i, &packet, bytes);
+}
