@@ -67,8 +67,8 @@ inline void add_options(CLI::App& app, Options& options) {
         "Trains a residual network on CIFAR-10 and tests it. The defaults are the PyTorch tutorial's network and "
         "recipe.");
     app.add_option("--model", options.model,
-                   "tutorial (4.9 million parameters), resnet9 (2 million, 9 times the work) or cifar-resnet18 (11.2 "
-                   "million, 48 times the work)")
+                   "tutorial (4.9 million parameters), resnet9 (2.6 million, 11 times the work) or cifar-resnet18 "
+                   "(11.2 million, 48 times the work)")
         ->check(CLI::IsMember({"tutorial", "resnet9", "cifar-resnet18"}))
         ->capture_default_str();
     app.add_option(

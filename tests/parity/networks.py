@@ -108,28 +108,28 @@ class ConvPool(nn.Module):
         self.norm = batch_norm(outputs, momentum=0.4)
 
     def forward(self, x):
-        return F.relu(self.norm(F.max_pool2d(self.conv(x), 2)))
+        return F.gelu(self.norm(F.max_pool2d(self.conv(x), 2)))
 
 
-class ResidualPair(nn.Module):
+class ResidualConv(nn.Module):
     def __init__(self, channels):
         super().__init__()
-        self.conv1, self.norm1 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False), batch_norm(channels, momentum=0.4)
-        self.conv2, self.norm2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False), batch_norm(channels, momentum=0.4)
+        self.conv, self.norm = nn.Conv2d(channels, channels, 3, 1, 1, bias=False), batch_norm(channels, momentum=0.4)
 
     def forward(self, x):
-        return x + F.relu(self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x))))))
+        return x + F.gelu(self.norm(self.conv(x)))
 
 
 class ResNet9(nn.Module):
     def __init__(self, classes):
         super().__init__()
         self.whiten = nn.Conv2d(3, 24, 2)
-        self.layer1, self.residual1 = ConvPool(24, 64), ResidualPair(64)
-        self.layer2, self.layer3, self.residual3 = ConvPool(64, 256), ConvPool(256, 256), ResidualPair(256)
+        self.layer1, self.residual1 = ConvPool(24, 64), ResidualConv(64)
+        self.layer2, self.residual2 = ConvPool(64, 256), ResidualConv(256)
+        self.layer3, self.residual3, self.residual4 = ConvPool(256, 256), ResidualConv(256), ResidualConv(256)
         self.linear = nn.Linear(256, classes)
 
     def forward(self, x):
-        x = self.residual1(self.layer1(F.relu(self.whiten(x))))
-        x = self.residual3(self.layer3(self.layer2(x)))
+        x = self.residual1(self.layer1(F.gelu(self.whiten(x))))
+        x = self.residual4(self.residual3(self.layer3(self.residual2(self.layer2(x)))))
         return 0.125 * self.linear(F.max_pool2d(x, 3).flatten(1))
