@@ -125,8 +125,9 @@ int train_and_test(const Options& options, const Data& data) {
 
         std::optional<resnet::Evaluation> tested;
         if (interrupt_signal == 0) {
-            const resnet::Classifier classify{model, {.batch = options.batch_size, .mirrored = recipe.test_mirrored}};
-            tested = test(classify, data.test, options, Progress{name + ", test", data.test.size()});
+            const resnet::Classifier classify{model,
+                                              {.batch = options.batch_size, .mirrored = recipe.test != Views::plain}};
+            tested = test(classify, data.test, recipe.test, options, Progress{name + ", test", data.test.size()});
         }
         if (!tested) {
             keep.last(trainer, kept_average, reached);

@@ -14,6 +14,7 @@
 
 enum class Schedule : std::uint8_t { constant, one_cycle, triangle };
 enum class Flip : std::uint8_t { none, random, alternating };
+enum class Views : std::uint8_t { plain, mirrored, shifted };  // of a test image; shifted ones are mirrored, too
 
 struct Recipe {
     const char* model;
@@ -31,22 +32,22 @@ struct Recipe {
     int crop;      // random crops of the image with so many pixels around it: of the mean colour, or ...
     bool reflect;  // ... the image's mirror image
     Flip flip;
-    int cutout;          // side of a square of the mean colour
-    bool lookahead;      // every `lookahead_every` steps
-    bool test_mirrored;  // the mean of the logits of a test image and of its mirror image
+    int cutout;      // side of a square of the mean colour
+    bool lookahead;  // every `lookahead_every` steps
+    Views test;      // the mean of the logits of these views of a test image
 };
 
 // clang-format off
 inline constexpr Recipe recipes[] = {
-    // model           name        epochs batch optim.   rate   moment. decay    bias scales smooth schedule             crop reflect flip               cutout ahead  mirrored
-    {"tutorial",       "tutorial", 6,     128,  "adam",  1e-3f, 0,      0,       1,   true,  0,     Schedule::constant,  0,   false,  Flip::none,        0,     false, false},
-    {"tutorial",       "fast",     24,    128,  "adamw", 4e-3f, 0,      0.05f,   1,   true,  0,     Schedule::one_cycle, 4,   false,  Flip::random,      0,     false, false},
-    {"cifar-resnet18", "tutorial", 6,     128,  "adam",  1e-3f, 0,      0,       1,   true,  0,     Schedule::constant,  0,   false,  Flip::none,        0,     false, false},
-    {"cifar-resnet18", "fast",     10,    256,  "sgd",   0.4f,  0.9f,   5e-4f,   1,   true,  0.1f,  Schedule::one_cycle, 4,   false,  Flip::random,      0,     false, false},
-    {"cifar-resnet18", "best",     40,    128,  "sgd",   0.2f,  0.9f,   5e-4f,   1,   true,  0.1f,  Schedule::one_cycle, 4,   false,  Flip::alternating, 8,     false, true},
-    {"resnet9",        "tutorial", 6,     128,  "adam",  1e-3f, 0,      0,       1,   true,  0,     Schedule::constant,  0,   false,  Flip::none,        0,     false, false},
-    {"resnet9",        "fast",     10,    512,  "sgd",   0.75f, 0.85f,  1.3e-3f, 64,  false, 0.2f,  Schedule::triangle,  2,   true,   Flip::alternating, 0,     true,  true},
-    {"resnet9",        "best",     40,    512,  "sgd",   0.75f, 0.85f,  1.3e-3f, 64,  false, 0.2f,  Schedule::triangle,  2,   true,   Flip::alternating, 8,     true,  true},
+    // model           name        epochs batch optim.   rate   moment. decay    bias scales smooth schedule             crop reflect flip               cutout ahead  test
+    {"tutorial",       "tutorial", 6,     128,  "adam",  1e-3f, 0,      0,       1,   true,  0,     Schedule::constant,  0,   false,  Flip::none,        0,     false, Views::plain},
+    {"tutorial",       "fast",     24,    128,  "adamw", 4e-3f, 0,      0.05f,   1,   true,  0,     Schedule::one_cycle, 4,   false,  Flip::random,      0,     false, Views::plain},
+    {"cifar-resnet18", "tutorial", 6,     128,  "adam",  1e-3f, 0,      0,       1,   true,  0,     Schedule::constant,  0,   false,  Flip::none,        0,     false, Views::plain},
+    {"cifar-resnet18", "fast",     10,    256,  "sgd",   0.4f,  0.9f,   5e-4f,   1,   true,  0.1f,  Schedule::one_cycle, 4,   false,  Flip::random,      0,     false, Views::plain},
+    {"cifar-resnet18", "best",     40,    128,  "sgd",   0.2f,  0.9f,   5e-4f,   1,   true,  0.1f,  Schedule::one_cycle, 4,   false,  Flip::alternating, 8,     false, Views::mirrored},
+    {"resnet9",        "tutorial", 6,     128,  "adam",  1e-3f, 0,      0,       1,   true,  0,     Schedule::constant,  0,   false,  Flip::none,        0,     false, Views::plain},
+    {"resnet9",        "fast",     10,    512,  "sgd",   0.75f, 0.85f,  1.3e-3f, 64,  false, 0.2f,  Schedule::triangle,  2,   true,   Flip::alternating, 0,     true,  Views::shifted},
+    {"resnet9",        "best",     40,    512,  "sgd",   0.75f, 0.85f,  1.3e-3f, 64,  false, 0.2f,  Schedule::triangle,  2,   true,   Flip::alternating, 8,     true,  Views::shifted},
 };
 // clang-format on
 
@@ -98,10 +99,12 @@ inline float lookahead_decay(resnet::Index steps, resnet::Index step) {
 
 /// The recipe's parts that go with any optimizer, as texts.
 inline std::vector<std::pair<std::string, std::string>> described(const Recipe& recipe) {
-    constexpr const char *schedules[] = {"constant",
-                                         "one cycle, from 1/25 of the rate up for 0.3 of the steps, down to 1/250000",
-                                         "triangle, from 0.2 of the rate up for a quarter of the steps, down to 0.07"},
-                         *flips[] = {"", "flips", "alternating flips"};
+    constexpr const char
+        *schedules[] = {"constant", "one cycle, from 1/25 of the rate up for 0.3 of the steps, down to 1/250000",
+                        "triangle, from 0.2 of the rate up for a quarter of the steps, down to 0.07"},
+        *flips[] = {"", "flips", "alternating flips"},
+        *views[] = {"as they are", "and their mirror images",
+                    "and their mirror images, half; moved a pixel up and left, down and right, a quarter each"};
     std::string augmentation;
     const auto add = [&](bool has, const std::string& what) {
         if (has) augmentation += (augmentation.empty() ? "" : ", ") + what;
@@ -115,5 +118,5 @@ inline std::vector<std::pair<std::string, std::string>> described(const Recipe& 
             {"lookahead", recipe.lookahead ? "every " + std::to_string(lookahead_every) +
                                                  " steps, keeping the share 0.95^5 (part of the run)^3 of the average"
                                            : "none"},
-            {"test images", recipe.test_mirrored ? "and their mirror images" : "as they are"}};
+            {"test images", views[static_cast<int>(recipe.test)]}};
 }

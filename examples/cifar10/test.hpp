@@ -14,19 +14,21 @@
 #include "options.hpp"
 #include "print.hpp"
 #include "progress.hpp"
+#include "recipe.hpp"
+#include "views.hpp"
 
 /// All test images; nothing where a signal comes first.
 template <class Net>
 std::optional<resnet::Evaluation> test(const resnet::Classifier<Net>& classify, const resnet::Dataset& data,
-                                       const Options& options, Progress progress) {
+                                       Views views, const Options& options, Progress progress) {
     resnet::Evaluation evaluation;
     for (resnet::Index first = 0; first < data.size(); first += options.batch_size) {
         const resnet::Index count = std::min(options.batch_size, data.size() - first);
-        const auto logits = classify(data.images().slice(first, count));  // [count][10]
+        const std::vector<float> logits = logits_of(classify, data.images().slice(first, count), views);
         const auto labels = data.labels().subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
-        evaluation.add(logits, labels);
+        evaluation.add(resnet::RowView<float>{logits, 10}, labels);
         if (options.verbose && first == 0) {
-            print_matrix("logits", logits, logits.classes());
+            print_matrix("logits", logits, 10);
             print_vector("pred", evaluation.predicted);
             print_vector("label", labels);
         }
