@@ -21,14 +21,16 @@
 template <class Net>
 std::optional<resnet::Evaluation> test(const resnet::Classifier<Net>& classify, const resnet::Dataset& data,
                                        Views views, const Options& options, Progress progress) {
+    constexpr resnet::Index classes = resnet::Model<Net>::classes;
     resnet::Evaluation evaluation;
     for (resnet::Index first = 0; first < data.size(); first += options.batch_size) {
         const resnet::Index count = std::min(options.batch_size, data.size() - first);
-        const std::vector<float> logits = logits_of(classify, data.images().slice(first, count), views);
+        const std::vector<float> logits =
+            logits_of(classify, data.images().slice(first, count), views);  // [count][classes]
         const auto labels = data.labels().subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
-        evaluation.add(resnet::RowView<float>{logits, 10}, labels);
+        evaluation.add(resnet::RowView<float>{logits, classes}, labels);
         if (options.verbose && first == 0) {
-            print_matrix("logits", logits, 10);
+            print_matrix("logits", logits, classes);
             print_vector("pred", evaluation.predicted);
             print_vector("label", labels);
         }

@@ -24,9 +24,9 @@ struct WhiteningOptions {
 
 /// PyTorch's weight of a convolution with 2 * 3 * kernel^2 output channels, [channels][3][kernel][kernel]: the
 /// principal directions of the images' patches over the square root of their variance, the largest first, then their
-/// negatives, so that nothing is lost behind relu or gelu (f(x) - f(-x) = x). Bytes are normalised as a model does it. Error where there are no images, one
-/// is smaller than a patch, or epsilon is negative; NotFiniteError where pixels, their variances or the filters are not
-/// finite (with epsilon 0 those of images of one colour).
+/// negatives, so that nothing is lost behind relu or gelu (f(x) - f(-x) = x). Bytes are normalised as a model does it.
+/// Error where there are no images, one is smaller than a patch, or epsilon is negative; NotFiniteError where pixels,
+/// their variances or the filters are not finite (with epsilon 0 those of images of one colour).
 ///
 ///     model.set_parameter("whiten.weight", whitening_filters(images, model.normalization()));
 ///     model.freeze("whiten.weight");

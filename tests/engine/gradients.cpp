@@ -47,6 +47,7 @@ struct With {
     RESNET_MEMBERS(stem1, stem2, conv, norm, fc)
 };
 
+/// The second term of the inner gelu's sum is the image.
 struct GeluOfImage {
     static constexpr Extent image = map;
     static constexpr int classes = 3;
