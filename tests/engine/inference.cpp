@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 #include <span>
 #include <string>
 #include <thread>
@@ -12,6 +11,7 @@
 
 #include "../support/bits.hpp"
 #include "../support/engine.hpp"
+#include "../support/gelu.hpp"
 #include "../support/isas.hpp"
 #include "../support/networks.hpp"
 #include "../support/values.hpp"
@@ -152,8 +152,7 @@ double logit(const Model<Net, double>& model, const std::string& layer, std::spa
     double sum = bias[o];
     for (std::size_t i = 0; i < embedding.size(); ++i) sum += weight[o * embedding.size() + i] * embedding[i];
     if constexpr (!std::is_same_v<Net, Flattened>) return sum;
-    sum *= 0.5;
-    return std::max(sum * std::erfc(-sum / std::numbers::sqrt2) / 2, 0.0);
+    return std::max(tests::gelu(0.5 * sum), 0.0);
 }
 
 /// The embedding leads to the logits, in every block and in the caller's memory, whatever the neighbours.
