@@ -1,10 +1,10 @@
-// Filters that make an image's patches white: of equal variance, without correlation. As a network's first layer they
-// need no training (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", section 3.2).
+// Filters that make an image's patches white: what they give has mean square 1 and no correlation. As a network's first
+// layer they need no training (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", section 3.2).
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -19,14 +19,16 @@ namespace resnet::inline v0 {
 
 struct WhiteningOptions {
     int kernel = 2;         // side of a patch
-    double epsilon = 5e-4;  // added to each variance: directions in which patches hardly differ are not blown up
+    double epsilon = 5e-4;  // added to each mean square: where patches have hardly anything, it is not blown up
 };
 
 /// PyTorch's weight of a convolution with 2 * 3 * kernel^2 output channels, [channels][3][kernel][kernel]: the
-/// principal directions of the images' patches over the square root of their variance, the largest first, then their
+/// principal directions of the images' patches over the root of their mean square, the largest first, then their
 /// negatives, so that nothing is lost behind relu or gelu (f(x) - f(-x) = x). Bytes are normalised as a model does it.
-/// Error where there are no images, one is smaller than a patch, or epsilon is negative; NotFiniteError where pixels,
-/// their variances or the filters are not finite (with epsilon 0 those of images of one colour).
+/// The patches' mean is not taken away: the filters see it, too, and grey images have little but a mean in the
+/// directions of colour. Error where there are no images, one is smaller than a patch, or epsilon is negative;
+/// NotFiniteError where pixels, their squares or the filters are not finite (with epsilon 0 those of images of one
+/// colour).
 ///
 ///     model.set_parameter("whiten.weight", whitening_filters(images, model.normalization()));
 ///     model.freeze("whiten.weight");
@@ -47,7 +49,7 @@ inline std::vector<float> whitening_filters(const ImageView& images, const Norma
     const detail::PixelScaling<double> scaling{images.type, normalization};
     std::vector<double> pixels(static_cast<std::size_t>(images.extent.area() * 3));  // of one image, [H][W][3]
     Eigen::MatrixXd products = Eigen::MatrixXd::Zero(size, size);
-    Eigen::VectorXd sums = Eigen::VectorXd::Zero(size), patch(size);
+    Eigen::VectorXd patch(size);
     for (Index n = 0; n < images.images; ++n) {
         detail::load_block(images.slice(n, 1), scaling, pixels.data());
         for (int y = 0; y < patches.height; ++y) {
@@ -56,29 +58,29 @@ inline std::vector<float> whitening_filters(const ImageView& images, const Norma
                 for (int c = 0, i = 0; c < 3; ++c)
                     for (int ky = 0; ky < kernel; ++ky)
                         for (int kx = 0; kx < kernel; ++kx, ++i) patch[i] = row[(ky * width + x + kx) * 3 + c];
-                sums += patch;
                 products.selfadjointView<Eigen::Lower>().rankUpdate(patch);
             }
         }
     }
     const double count = static_cast<double>(images.images * patches.area());
-    const Eigen::VectorXd mean = sums / count;
-    const Eigen::MatrixXd covariance = products / count - mean * mean.transpose();
-    if (!covariance.allFinite())
-        throw NotFiniteError("whitening_filters", "pixels whose variances are finite", "others");
-    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver{covariance};
+    products /= count;
+    if (!products.allFinite()) throw NotFiniteError("whitening_filters", "pixels whose squares are finite", "others");
+    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver{products};  // reads the lower half
 
+    const auto& mean_squares = solver.eigenvalues();  // the largest last
+    const double rounding = size * std::numeric_limits<double>::epsilon() * mean_squares[size - 1];
     std::vector<float> filters;
     filters.reserve(static_cast<std::size_t>(2 * size * size));
     for (const double sign : {1.0, -1.0})
-        for (int k = size - 1; k >= 0; --k)  // Eigen's variances rise
+        for (int k = size - 1; k >= 0; --k) {
+            const double mean_square = (mean_squares[k] > rounding ? mean_squares[k] : 0) + options.epsilon;
             for (int i = 0; i < size; ++i) {
-                const double variance = std::max(solver.eigenvalues()[k], 0.0) + options.epsilon;
-                filters.push_back(static_cast<float>(sign * solver.eigenvectors()(i, k) / std::sqrt(variance)));
+                filters.push_back(static_cast<float>(sign * solver.eigenvectors()(i, k) / std::sqrt(mean_square)));
                 if (!std::isfinite(filters.back()))
-                    throw NotFiniteError("whitening_filters", "patches that differ in every direction",
-                                         "some that don't", "a larger epsilon takes them");
+                    throw NotFiniteError("whitening_filters", "patches with something in every direction",
+                                         "some without", "a larger epsilon takes them");
             }
+        }
     return filters;
 }
 
