@@ -156,6 +156,12 @@ TEST_CASE("gradients: convolutions of every kernel, stride and padding, with and
     check<Around<Conv2d<6, 5, Kernel{9}, 2>, 5 * 12>>();  // im2col
 }
 
+TEST_CASE("gradients: convolutions of more channels, whose weights have theirs tap by tap") {
+    check<Around<Conv2d<33, 5, k3>, 5 * 42, 33>>();
+    check<Around<Conv2d<33, 5, k3, ConvOptions{.stride = 2, .bias = false}>, 5 * 12, 33>>();
+    check<Around<Conv2d<33, 5, k5, 2>, 5 * 12, 33>>(planned({}, 2));
+}
+
 TEST_CASE("gradients: the same by im2col and Eigen's product") {
     check<Around<Conv2d<6, 5, k3>, 5 * 42>>(planned({.allow_direct = false}));
     check<Around<Conv2d<6, 5, k5, 2>, 5 * 12>>(planned({.allow_direct = false}, 2));
@@ -222,7 +228,7 @@ TEST_CASE("gradients: a layer used twice sums the gradients of its uses") {
 }
 
 TEST_CASE_TEMPLATE("gradients: a convolution used on maps of different sizes gets the same gradient in every step", Net,
-                   Around<Pyramid<16>, 16, 16>, Around<Pyramid<32>, 32, 32>) {
+                   Around<Pyramid<16>, 16, 16>, Around<Pyramid<32>, 32, 32>, Around<Pyramid<33>, 33, 33>) {
     for (const GradientCheckOptions& options : {planned({}), planned({}, 1), planned({.allow_direct = false})}) {
         check<Net>(options);
         Model<Net, double> model{Seed{1}};

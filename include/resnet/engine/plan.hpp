@@ -167,14 +167,15 @@ inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panel
 }
 
 inline void Plan::plan_weight_gradient(PlannedStep& planned) {
-    // Fewer input channels than this leave much of a tile empty, so all taps are taken at once. That takes, of the time
-    // tap by tap (7x7, stride 2, 64x64 to 64 channels, one core of a Zen 5): of 3 channels 0.62 with AVX-512 and 0.9
-    // with AVX2, of 4 0.84 and 1.07.
-    constexpr int few = 4;
+    // Tap by tap, the activations are read again for each tap, which takes longer than products with so few channels;
+    // fewer than a tile's rows leave much of it empty as well. All taps at once take, of the time tap by tap (3x3, 31x31
+    // to 64 channels, 128 images, Zen 3, on one core and on two): of 4 channels 0.66 and 0.6, of 8 0.85 and 0.5, of 16
+    // 0.8 and 0.6; of 64 they gain nothing (3x3, stride 2, 32x32 to 128).
+    constexpr int few = 32;
     if (planned.kernel != ConvolutionKernel::direct) {
         planned.live_taps.resize(static_cast<std::size_t>(planned.shape.window.taps()));
         std::iota(planned.live_taps.begin(), planned.live_taps.end(), 0);
-    } else if (planned.shape.in < few && !has_large_weights(planned.shape)) {
+    } else if (planned.shape.in < few && planned.shape.window.taps() > 1 && !has_large_weights(planned.shape)) {
         planned.table = gather_table(planned.shape, true);
         planned.live_taps = planned.table.live;
     } else {

@@ -29,18 +29,21 @@ void max_pool(const PoolJob<Scalar>& job) noexcept {
 }
 
 /// The gradient goes to the first of equal maxima, as in PyTorch; `left` (width numbers) is what has not found its
-/// maximum yet.
+/// maximum yet. Windows side by side meet a position once: what they meet is written, the rest is cleared and added to.
 template <class Scalar>
 void max_pool_grad(const PoolJob<Scalar>& job, Scalar* left) noexcept {
     const Window& w = job.window;
-    const int rows = job.input_extent.height;
-    const Index row = Index{job.input_extent.width} * job.width;
+    const int rows = job.input_extent.height, columns = job.input_extent.width;
+    const Index row = Index{columns} * job.width;
+    const bool once = !job.add && w.height == w.stride && w.width == w.stride;
+    const int met = once ? std::min(columns, job.output_extent.width * w.stride - w.padding) : 0;
     int cleared = job.add ? rows : 0;
-    const auto clear_to = [&](int y) {  // just before a row is added to, so that it is in the cache
-        for (; cleared < std::min(y, rows); ++cleared) std::fill_n(job.grad_input + cleared * row, row, Scalar{0});
+    const auto clear_to = [&](int y, int from) {  // just before a row is added to, so that it is in the cache
+        for (; cleared < std::min(y, rows); ++cleared)
+            std::fill_n(job.grad_input + cleared * row + from * job.width, (columns - from) * job.width, Scalar{0});
     };
     for (int y = 0; y < job.output_extent.height; ++y) {
-        clear_to(y * w.stride - w.padding + w.height);
+        clear_to(y * w.stride - w.padding + w.height, met);
         for (int x = 0; x < job.output_extent.width; ++x) {
             const Index position = (Index{y} * job.output_extent.width + x) * job.width;
             const Scalar* const value = job.output_value + position;
@@ -50,21 +53,30 @@ void max_pool_grad(const PoolJob<Scalar>& job, Scalar* left) noexcept {
                 if (iy < 0 || iy >= rows) continue;
                 for (int kx = 0; kx < w.width; ++kx) {
                     const int ix = x * w.stride + kx - w.padding;
-                    if (ix < 0 || ix >= job.input_extent.width) continue;
+                    if (ix < 0 || ix >= columns) continue;
                     const Index source = iy * row + ix * job.width;
                     const Scalar* const in = job.input + source;
                     Scalar* const out = job.grad_input + source;
-                    RESNET_INDEPENDENT
-                    for (Index i = 0; i < job.width; ++i) {
-                        const bool hit = in[i] == value[i];
-                        out[i] += hit ? left[i] : Scalar{0};
-                        left[i] = hit ? Scalar{0} : left[i];
+                    if (once) {
+                        RESNET_INDEPENDENT
+                        for (Index i = 0; i < job.width; ++i) {
+                            const bool hit = in[i] == value[i];
+                            out[i] = hit ? left[i] : Scalar{0};
+                            left[i] = hit ? Scalar{0} : left[i];
+                        }
+                    } else {
+                        RESNET_INDEPENDENT
+                        for (Index i = 0; i < job.width; ++i) {
+                            const bool hit = in[i] == value[i];
+                            out[i] += hit ? left[i] : Scalar{0};
+                            left[i] = hit ? Scalar{0} : left[i];
+                        }
                     }
                 }
             }
         }
     }
-    clear_to(rows);
+    clear_to(rows, 0);
 }
 
 /// The mean of each window; positions in the padding count as zeros. Each row of a window has a sum of its own: of a
