@@ -326,14 +326,14 @@ elif case == "resume":  # stopped by either signal, it goes on as if nothing had
         must_end_alike(out, whole, *options)
 
         # With an average that lookahead gives back to the model, a frozen layer and other rates of biases.
-        options = "--limit", "128", "--model", "resnet9", "--recipe", "fast", "--batch-size", "32"
+        options = "--limit", "64", "--model", "resnet9", "--recipe", "fast", "--batch-size", "16"
         first = started("--out", f"{folder}/resnet9", *options, "--epochs", "2")
         first.send_signal(signal.SIGINT)
         assert rest_of(first) and first.returncode == 130, first
         must_end_alike(f"{folder}/resnet9", f"{folder}/resnet9 whole", *options, epochs=2)
 
         # What agrees with the checkpoint may be given again, also where the network of the recipe is not.
-        trained("--model", "resnet9", "--recipe", "best", "--out", f"{folder}/best")
+        trained("--model", "resnet9", "--recipe", "best", "--out", f"{folder}/best", limit=32)
         done = run("--resume", "--out", f"{folder}/best", "--recipe", "best")
         assert done.returncode == 0 and done.stderr == "", done
 
@@ -349,7 +349,7 @@ elif case == "lookahead":  # ends with an average that has moved, also in five s
             runs = []
             for rate in ["--learning-rate", "1e-30"], []:  # the first stays where it begins
                 out = os.path.join(folder, f"{epochs} {len(runs)}")
-                options = "--model", "resnet9", "--recipe", "fast", "--limit", "128", "--batch-size", "128", "--epochs", str(epochs)
+                options = "--model", "resnet9", "--recipe", "fast", "--limit", "32", "--batch-size", "32", "--epochs", str(epochs)
                 done = run(*options, *rate, "--out", out)
                 assert done.returncode == 0, done
                 runs.append(weights(out))
@@ -362,7 +362,7 @@ elif case == "recipes":  # reach the trainer: its settings, what is frozen, and 
     need_images()
     with tempfile.TemporaryDirectory() as folder:
         def after_eight_steps(out, *options):
-            trained(*options, "--batch-size", "32", "--out", out, epochs=2, limit=128)
+            trained(*options, "--batch-size", "8", "--out", out, epochs=2, limit=32)
             return header(out, "last.safetensors")["__metadata__"], [float(row[5]) for row in epochs_of(out)]
 
         def close(rates, expected):
