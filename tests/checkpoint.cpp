@@ -213,6 +213,8 @@ TEST_CASE("checkpoint: a moving average goes on, and one that is missing or too 
     Model<Net> weights{Seed{8}};
     load(weights, path);  // the model's own, not the average
     CHECK(weights == cut.model);
+    load(weights, path, {.prefix = "average/"});
+    CHECK(weights == average.model());
 }
 
 TEST_CASE("checkpoint: an SGD without momentum, and a trainer that has not trained, can be kept") {

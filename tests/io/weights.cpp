@@ -54,6 +54,11 @@ std::string refusal(auto&& change, const LoadOptions& options = {}) {
     return message.starts_with(edited.string()) ? message.substr(edited.string().size()) : message;
 }
 
+/// As PyTorch's DataParallel and AveragedModel name them.
+void behind_module(Draft& draft) {
+    for (TensorRecord& tensor : draft.tensors) tensor.name = "module." + tensor.name;
+}
+
 }  // namespace
 
 TEST_CASE("weights: what was saved is loaded, to the bit: parameters, statistics, counters and the normalisation") {
@@ -139,13 +144,12 @@ TEST_CASE("weights: a file that does not fit is refused with all that is missing
           ": expected the weights of this network, found 1 missing: fc.bias");
     CHECK(refusal([](Draft& draft) { draft["fc.bias"].name = "head.bias"; }) ==
           ": expected the weights of this network, found 1 missing: fc.bias; 1 unexpected: head.bias");
-    CHECK(refusal([](Draft& draft) {
-              for (TensorRecord& tensor : draft.tensors) tensor.name = "module." + tensor.name;
-          }) ==
+    CHECK(refusal(behind_module) ==
           ": expected the weights of this network, found 8 missing: conv1.weight, conv1.bias, bn1.weight, bn1.bias, "
           "bn1.running_mean, bn1.running_var, fc.weight, fc.bias; 9 unexpected: module.bn1.num_batches_tracked, "
           "module.conv1.weight, module.conv1.bias, module.bn1.weight, module.bn1.bias, module.bn1.running_mean, "
-          "module.bn1.running_var, module.fc.weight, module.fc.bias");
+          "module.bn1.running_var, module.fc.weight, module.fc.bias (it has them behind the prefix \"module.\" of "
+          "LoadOptions)");
     CHECK(refusal([](Draft& draft) {
               draft["conv1.weight"].shape = {4, 27};
               draft["fc.weight"].shape = {4, 5};
@@ -262,6 +266,34 @@ TEST_CASE("weights: a pattern also names what a file lacks or has too much; one 
     CHECK(refusal(rename, {.skip = {"head.*"}}) == ": expected the weights of this network, found 1 missing: fc.bias");
     CHECK(refusal<Error>([](Draft&) {}, {.skip = {"fc*", "haed.*"}}) ==
           "load: expected a pattern that matches the name of a weight, found haed.*");
+}
+
+TEST_CASE("weights: names behind a prefix are loaded, and nothing beside them; patterns are of names without it") {
+    const TemporaryFolder folder;
+    save(trained(), folder.path() / "saved");
+    Draft draft{folder.path() / "saved"};
+    auto others = draft.tensors;
+    behind_module(draft);
+    others.front().name = "n_averaged";
+    draft.tensors.push_back(others.front());
+    draft.write(folder.path() / "parallel");
+    Net model{Seed{2}};
+    load(model, folder.path() / "parallel", {.prefix = "module."});
+    CHECK(model == trained());
+    Model<Tiny<2>> fine_tuned{Seed{2}};
+    load(fine_tuned, folder.path() / "parallel", {.skip = {"fc.*"}, .prefix = "module."});
+    CHECK(fine_tuned.parameter("conv1.weight") == trained().parameter("conv1.weight"));
+    CHECK(refusal(behind_module, {.prefix = "model."}).ends_with("behind the prefix \"module.\" of LoadOptions)"));
+    CHECK(refusal([](Draft&) {}, {.prefix = "module."}).ends_with("behind the prefix \"\" of LoadOptions)"));
+    const auto too_much = [](Draft& rest) {
+        behind_module(rest);
+        rest["module.fc.bias"].name = "module.head.bias";
+    };
+    CHECK(refusal(too_much, {.prefix = "module."}) ==
+          ": expected the weights of this network, found 1 missing: "
+          "module.fc.bias; 1 unexpected: module.head.bias");
+    CHECK(refusal<Error>(behind_module, {.skip = {"module.fc.*"}, .prefix = "module."}) ==
+          "load: expected a pattern that matches the name of a weight, found module.fc.*");
 }
 
 TEST_CASE("weights: a normalisation that is none is refused; a file that is not ours has none") {

@@ -44,8 +44,8 @@ struct Misfits {
         different.push_back(text(name, " ", found, " instead of ", expected));
     }
 
-    /// FormatError where there are any.
-    void check(const std::string& file, std::string_view expected) const {
+    /// FormatError where there are any; a hint may say what to do.
+    void check(const std::string& file, std::string_view expected, std::string_view hint = {}) const {
         std::string found;
         for (const auto& [kind, names] : {std::pair{" missing: ", &missing}, std::pair{" unexpected: ", &unexpected},
                                           std::pair{" different: ", &different}}) {
@@ -53,7 +53,7 @@ struct Misfits {
             found += (found.empty() ? "" : "; ") + std::to_string(names->size()) + kind;
             for (const std::string& name : *names) found += (&name == &names->front() ? "" : ", ") + name;
         }
-        if (!found.empty()) throw FormatError(file, expected, found);
+        if (!found.empty()) throw FormatError(file, expected, found, hint);
     }
 };
 

@@ -31,12 +31,16 @@ namespace resnet::inline v0 {
 struct LoadOptions {
     /// Patterns ('*' any characters, '?' one) of names that are left as they are, whether the file has them or not:
     /// {"fc.*"} to go on with another number of classes.
-    std::vector<std::string> skip;
+    std::vector<std::string> skip = {};
+    /// What the file has before each name: "module." from PyTorch's DataParallel or AveragedModel, "_orig_mod." from
+    /// torch.compile, "average/" for a checkpoint's moving average. Tensors without it are left out; `skip` is of names
+    /// without it.
+    std::string prefix = {};
 };
 
 /// Sets all weights and batch-norm statistics from a file: ours or PyTorch's, of any floating-point type. From a file
-/// of ours it takes the normalisation too, and from a checkpoint the model alone. As in PyTorch, num_batches_tracked
-/// may be missing and then stays as it is.
+/// of ours it takes the normalisation too, and from a checkpoint the model alone, or its average (LoadOptions::prefix).
+/// As in PyTorch, num_batches_tracked may be missing and then stays as it is.
 /// FileError or FormatError, as TensorFile; FormatError that lists every name that is missing, unexpected, or of
 /// another shape or kind; Error where a pattern matches nothing. Whatever it throws, the model is as it was.
 template <class Net, class Scalar>
@@ -182,6 +186,20 @@ private:
     Memory values_;  // of one tensor that can't be used where it lies; as long as the longest
 };
 
+/// How to load a file that has all names of a model behind another prefix than `tried`; empty for other files.
+inline std::string prefix_hint(const TensorFile& file, std::span<const StateEntry> state, std::string_view tried) {
+    for (const TensorRecord& tensor : file.tensors()) {
+        if (!tensor.name.ends_with(state.front().name)) continue;
+        const auto prefix = tensor.name.substr(0, tensor.name.size() - state.front().name.size());
+        const auto is_there = [&](const StateEntry& entry) {
+            return entry.kind == StateEntry::Kind::num_batches_tracked || file.find(prefix + entry.name) != nullptr;
+        };
+        if (prefix == tried || !std::ranges::all_of(state, is_there)) continue;
+        return text("it has them behind the prefix \"", printable(prefix), "\" of LoadOptions");
+    }
+    return {};
+}
+
 inline std::string numbers_text(const std::array<float, 3>& numbers) {
     std::string text;
     for (const float number : numbers) text.append(text.empty() ? "" : " ").append(number_text(number));
@@ -242,17 +260,20 @@ inline Metadata notes_text(const Metadata& notes) {
 template <class Net, class Scalar>
 void load(Model<Net, Scalar>& model, const std::filesystem::path& path, const LoadOptions& options) {
     const TensorFile file{path};
+    const std::string& prefix = options.prefix;
+    const auto expected = detail::expected_of(model.state(), prefix);
+    std::vector<std::string> skip = {};
     for (const std::string& pattern : options.skip) {
-        const auto matched = [&](const auto& named) { return detail::matches(pattern, named.name); };
-        if (std::ranges::none_of(model.state(), matched) && std::ranges::none_of(file.tensors(), matched)) {
+        skip.push_back(prefix + pattern);
+        const auto matched = [&](const auto& named) { return detail::matches(skip.back(), named.name); };
+        if (std::ranges::none_of(expected, matched) && std::ranges::none_of(file.tensors(), matched))
             throw Error("load", "a pattern that matches the name of a weight", pattern);
-        }
     }
-    auto skip = options.skip;
-    if (file.is_ours()) skip.emplace_back("*/*");  // what a checkpoint has beside the model
+    if (file.is_ours() && prefix.empty()) skip.emplace_back("*/*");  // what a checkpoint has beside the model
     detail::Misfits misfits;
-    const auto tensors = detail::fit(file, detail::expected_of(model.state()), skip, misfits);
-    misfits.check(file.name(), "the weights of this network");
+    const auto tensors = detail::fit(file, expected, skip, misfits);
+    std::erase_if(misfits.unexpected, [&](const std::string& name) { return !name.starts_with(prefix); });
+    misfits.check(file.name(), "the weights of this network", detail::prefix_hint(file, model.state(), prefix));
     detail::ModelTensors<Scalar> weights{file, model.state(), tensors};
     const Normalization normalization = detail::normalization_of(file, model.normalization());
     // From here on nothing throws.
