@@ -155,6 +155,8 @@ private:
     /// What either file says of the run that made it.
     resnet::Metadata origin() const {
         resnet::Metadata notes = kept(options_);
+        if (find_recipe(options_.model, options_.recipe).schedule != Schedule::constant)  // else more may follow
+            notes["option epochs"] = std::to_string(options_.epochs);
         notes["data"] = data_;
         notes["classes"] = classes_;
         return notes;

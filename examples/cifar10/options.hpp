@@ -170,9 +170,14 @@ inline std::vector<std::pair<std::string, std::string>> settled(const Options& o
     const resnet::OptimizerSettings settings = optimizer(options);
     std::vector<std::pair<std::string, std::string>> list;
     if (const auto* const sgd = std::get_if<resnet::SGD>(&settings))
-        list.emplace_back("momentum", exact(sgd->momentum));
+        list.emplace_back("momentum", exact(sgd->momentum) + (sgd->nesterov ? ", Nesterov's" : ""));
     list.emplace_back("weight decay", std::visit([](const auto& of) { return exact(of.weight_decay); }, settings));
-    list.emplace_back("batch norm's biases", exact(norm_bias_rate(options)) + " times the learning rate");
+    const float norm_bias = norm_bias_rate(options);
+    list.emplace_back("batch norm's biases", exact(norm_bias) + " times the learning rate, " + exact(1 / norm_bias) +
+                                                 " times the weight decay");
+    if (options.model == "resnet9")
+        list.emplace_back("first layer", "whitens the first " + std::to_string(whitening_images) +
+                                             " training images; its weights are not trained");
     list.emplace_back("label smoothing", exact(recipe.label_smoothing));
     for (auto& part : described(recipe)) list.push_back(std::move(part));
     return list;

@@ -32,9 +32,9 @@ struct Recipe {
     int crop;      // random crops of the image with so many pixels around it: of the mean colour, or ...
     bool reflect;  // ... the image's mirror image
     Flip flip;
-    int cutout;      // side of a square of the mean colour
-    bool lookahead;  // every `lookahead_every` steps
-    Views test;      // the mean of the logits of these views of a test image
+    int cutout;       // side of a square of the mean colour
+    bool lookahead;   // every `lookahead_every` steps
+    Views last_test;  // after the last epoch: the mean of the logits of these views of a test image
 };
 
 // clang-format off
@@ -87,6 +87,9 @@ inline float learning_rate(const Recipe& recipe, float peak, resnet::Index steps
     return peak;
 }
 
+/// So many training images, the first ones, make ResNet9's first layer.
+inline constexpr resnet::Index whitening_images = 5000;
+
 /// Every so many steps lookahead moves its average towards the weights, and goes on from there.
 inline constexpr resnet::Index lookahead_every = 5;
 
@@ -103,8 +106,9 @@ inline std::vector<std::pair<std::string, std::string>> described(const Recipe& 
         *schedules[] = {"constant", "one cycle, from 1/25 of the rate up for 0.3 of the steps, down to 1/250000",
                         "triangle, from 0.2 of the rate up for a quarter of the steps, down to 0.07"},
         *flips[] = {"", "flips", "alternating flips"},
-        *views[] = {"as they are", "and their mirror images",
-                    "and their mirror images, half; moved a pixel up and left, down and right, a quarter each"};
+        *views[] = {"as they are", "as they are; after the last epoch, their mirror images as well",
+                    "as they are; after the last epoch, their mirror images as well, and both moved by a pixel: up and "
+                    "left, down and right, a quarter each"};
     std::string augmentation;
     const auto add = [&](bool has, const std::string& what) {
         if (has) augmentation += (augmentation.empty() ? "" : ", ") + what;
@@ -118,5 +122,5 @@ inline std::vector<std::pair<std::string, std::string>> described(const Recipe& 
             {"lookahead", recipe.lookahead ? "every " + std::to_string(lookahead_every) +
                                                  " steps, keeping the share 0.95^5 (part of the run)^3 of the average"
                                            : "none"},
-            {"test images", views[static_cast<int>(recipe.test)]}};
+            {"test images", views[static_cast<int>(recipe.last_test)]}};
 }

@@ -17,10 +17,11 @@
 #include "recipe.hpp"
 #include "views.hpp"
 
-/// All test images; nothing where a signal comes first.
+/// All test images, from these views; nothing where a signal comes first.
 template <class Net>
-std::optional<resnet::Evaluation> test(const resnet::Classifier<Net>& classify, const resnet::Dataset& data,
-                                       Views views, const Options& options, Progress progress) {
+std::optional<resnet::Evaluation> test(const resnet::Model<Net>& model, const resnet::Dataset& data, Views views,
+                                       const Options& options, Progress progress) {
+    const resnet::Classifier classify{model, {.batch = options.batch_size, .mirrored = views != Views::plain}};
     constexpr resnet::Index classes = resnet::Model<Net>::classes;
     resnet::Evaluation evaluation;
     for (resnet::Index first = 0; first < data.size(); first += options.batch_size) {
