@@ -16,14 +16,24 @@ using namespace resnet;
 
 namespace {
 
-template <int Channels>
+template <int Channels, Kernel kernel = k7>
 struct Stem {
     static constexpr Extent image{32, 32};
-    Conv2dNoBias<3, Channels, k7, 2> conv;
+    Conv2dNoBias<3, Channels, kernel, 2> conv;
     Linear<Channels, 10> linear;
 
     constexpr auto operator()(Value<3> x) const { return linear(adaptive_avg_pool2d(conv(x))); }
     RESNET_MEMBERS(conv, linear)
+};
+
+using PointwiseStem = Stem<64, k1>;
+
+struct Flat {
+    static constexpr Extent image{5, 5};
+    Linear<75, 120> linear;
+
+    constexpr auto operator()(Value<3> x) const { return linear(flatten<75>(x)); }
+    RESNET_MEMBERS(linear)
 };
 
 template <class Net>
@@ -179,7 +189,7 @@ TEST_CASE("panels: cover every channel once, in whole vectors but for the last")
 }
 
 TEST_CASE_TEMPLATE("plan: the gradient of a stem's weights has work for several threads, few weights or many", Net,
-                   Stem<64>, Stem<1024>) {
+                   Stem<64>, Stem<1024>, PointwiseStem) {
     const Plan plan = plan_of<Net>(Mode::training);
     int stems = 0;
     for (int i = 0; i < plan.size(); ++i) {
@@ -188,6 +198,13 @@ TEST_CASE_TEMPLATE("plan: the gradient of a stem's weights has work for several 
         ++stems;
     }
     CHECK(stems == 1);
+}
+
+TEST_CASE("plan: the weights of a linear layer that reads a map have their gradient tap by tap, for several threads") {
+    const Plan plan = plan_of<Flat>(Mode::training);
+    for (int i = 0; i < plan.size(); ++i)
+        if (at(plan.program().steps, i).kind == StepKind::convolution_grad_weight)
+            CHECK(weight_gradient_chunks(plan, plan[i], 2).taps == 25);
 }
 
 TEST_CASE_TEMPLATE("plan: by tap go runs of up to three rows, or six of distant weights, but no map of one run", Net,

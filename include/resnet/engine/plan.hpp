@@ -167,15 +167,17 @@ inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panel
 }
 
 inline void Plan::plan_weight_gradient(PlannedStep& planned) {
-    // Tap by tap, the activations are read again for each tap, which takes longer than products with so few channels;
-    // fewer than a tile's rows leave much of it empty as well. All taps at once take, of the time tap by tap (3x3, 31x31
-    // to 64 channels, 128 images, Zen 3, on one core and on two): of 4 channels 0.66 and 0.6, of 8 0.85 and 0.5, of 16
-    // 0.8 and 0.6; of 64 they gain nothing (3x3, stride 2, 32x32 to 128).
+    // Tap by tap, all activations are read again for each tap, which takes longer than products with so few channels,
+    // and fewer channels than a tile has rows leave much of it empty. All taps at once take, of the time tap by tap
+    // (3x3, 31x31 to 64 channels, 128 images, Zen 3 with AVX2, on one core and on two): of 4 channels 0.66 and 0.6, of 8
+    // 0.85 and 0.5, of 16 0.8 and 0.6, of 24 (512 images) 0.63 on two; of 64 nothing is gained. (7x7 with stride 2, 64x64
+    // to 64, one core of a Zen 5: of 3 channels 0.62 with AVX-512 and 0.9 with AVX2, of 4 0.84 and 1.07.) A single
+    // position, as a linear layer's, has one tap for each activation.
     constexpr int few = 32;
     if (planned.kernel != ConvolutionKernel::direct) {
         planned.live_taps.resize(static_cast<std::size_t>(planned.shape.window.taps()));
         std::iota(planned.live_taps.begin(), planned.live_taps.end(), 0);
-    } else if (planned.shape.in < few && planned.shape.window.taps() > 1 && !has_large_weights(planned.shape)) {
+    } else if (planned.shape.in < few && planned.shape.output.area() > 1 && !has_large_weights(planned.shape)) {
         planned.table = gather_table(planned.shape, true);
         planned.live_taps = planned.table.live;
     } else {
