@@ -102,6 +102,8 @@ TEST_CASE("fuse: a gelu ends a pointwise step, also behind a convolution for inf
           "t0 = input\nt1 = convolution t0\nt2 = gelu(t1)\nt3 = 0.5 t2\nt4 = bn(t3)\n");
     constexpr auto twice = [](auto x, const auto&, const auto&, const auto&) { return gelu(gelu(relu(x))); };
     CHECK(fused<With<twice>>(Mode::training) == "t0 = input\nt1 = relu(t0)\nt2 = gelu(t1)\nt3 = gelu(t2)\n");
+    constexpr auto relus = [](auto x, const auto&, const auto&, const auto&) { return relu(relu(x)); };
+    CHECK(fused<With<relus>>(Mode::training) == "t0 = input\nt1 = relu(t0)\n");
     constexpr auto after = [](auto x, const auto& a, const auto&, const auto&) { return relu(gelu(a(x))); };
     CHECK(fused<With<after>>(Mode::inference) == "t0 = input\nt1 = convolution t0\nt2 = gelu(t1)\nt3 = relu(t2)\n");
 }

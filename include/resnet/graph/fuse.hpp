@@ -167,6 +167,7 @@ private:
     }
 
     constexpr Expression activate(const Node& node, const Expression& x, Activation activation) {
+        if (activation == Activation::relu && x.activation == activation) return x;
         Expression value = x;
         value.open = -1;  // nothing may follow it
         if (x.activated()) value = {.terms = {Term{.tensor = materialize(x, node.inputs[0])}}};
