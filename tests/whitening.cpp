@@ -29,7 +29,8 @@ std::vector<std::uint8_t> photos() {
 
 }  // namespace
 
-TEST_CASE("whitening: what the filters give has mean square 1 and no correlation, and the other half is its negative") {
+TEST_CASE(
+    "whitening: squares of what the filters give have mean 1, products mean 0, and the other half is its negative") {
     const auto pixels = photos();
     const Normalization normalization;
     for (const int kernel : {1, 2, 3}) {
@@ -97,6 +98,11 @@ TEST_CASE("whitening: images of one colour give finite filters, and what has no 
                          "whitening_filters: expected a finite epsilon of at least 0, found -1.000000", Error);
     CHECK_THROWS_AS(whitening_filters(nhwc(grey.data(), 1, {4, 4}), {}, {.kernel = 30'000}), Error);
     CHECK_THROWS_AS(whitening_filters(nhwc(grey.data(), 1, {4, 4}), {}, {.epsilon = 0}), NotFiniteError);
+    std::vector<std::uint8_t> colour;
+    for (Index i = 0; i < 100 * 32 * 32; ++i) colour.insert(colour.end(), {120, 130, 141});
+    for (const int kernel : {1, 2, 3})  // sums of equal numbers round alike
+        CHECK_THROWS_AS(whitening_filters(nhwc(colour.data(), 100, {32, 32}), {}, {.kernel = kernel, .epsilon = 0}),
+                        NotFiniteError);
     const std::vector<float> no_number(3 * 4 * 4, std::numeric_limits<float>::quiet_NaN());
     CHECK_THROWS_AS(whitening_filters(nhwc(no_number.data(), 1, {4, 4})), NotFiniteError);
 }

@@ -1,6 +1,6 @@
 // Where a training step or a classification spends its time: for each step of the plan the median time, its share,
 // GFLOP/s of live taps (Winograd's, which executes fewer, shows what it gains) and the bytes of the tensors that it
-// touches. Usage: profile [tutorial|resnet9|cifar|imagenet] [train|infer] [batch] [threads]
+// touches. Usage: profile [tutorial|resnet9|cifar|imagenet] [train|infer] [batch] [threads] [rounds]
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

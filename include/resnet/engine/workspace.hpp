@@ -91,7 +91,7 @@ public:
     Scalar* tensor(int index) noexcept { return arena_.data() + plan_->offset(index, images_); }
     /// Mean, then sum of squared deviations, of a tensor's channels over the whole batch.
     double* moments(int index) noexcept { return moments_.data() + at(moment_offsets_, index); }
-    /// What a batch norm's backward needs beside the moments, a channel each: mean, then 1 / sqrt(var + epsilon).
+    /// Of a batch norm, a channel each, for the pass at hand: mean, then 1 / sqrt(var + epsilon).
     double* norm_mean(int norm) noexcept { return norms_.data() + at(norm_offsets_, norm); }
     double* norm_inverse_deviation(int norm) noexcept {
         return norm_mean(norm) + at(plan_->graph().layers, at(plan_->program().norms, norm).layer).normalized;

@@ -1,4 +1,4 @@
-// GELU, x P(X <= x) of a normal X, and its slope P(X <= x) + x p(x) (Hendrycks & Gimpel 2016).
+// GELU, x P(X <= x) of a standard normal X, and its slope P(X <= x) + x p(x) (Hendrycks & Gimpel 2016).
 // One exponential serves the distribution P and the density p.
 
 /// 2^x, x <= 0; 0 for less than 2^-126.5, and for a NaN.

@@ -29,7 +29,8 @@ void max_pool(const PoolJob<Scalar>& job) noexcept {
 }
 
 /// The gradient goes to the first of equal maxima, as in PyTorch; `left` (width numbers) is what has not found its
-/// maximum yet. Windows side by side meet a position once: what they meet is written, the rest is cleared and added to.
+/// maximum yet. Windows side by side meet a position once: it is written, and what none meets is cleared. Others add to a
+/// cleared map.
 template <class Scalar>
 void max_pool_grad(const PoolJob<Scalar>& job, Scalar* left) noexcept {
     const Window& w = job.window;
@@ -38,7 +39,7 @@ void max_pool_grad(const PoolJob<Scalar>& job, Scalar* left) noexcept {
     const bool once = !job.add && w.height == w.stride && w.width == w.stride;
     const int met = once ? std::min(columns, job.output_extent.width * w.stride - w.padding) : 0;
     int cleared = job.add ? rows : 0;
-    const auto clear_to = [&](int y, int from) {  // just before a row is added to, so that it is in the cache
+    const auto clear_to = [&](int y, int from) {  // just before a row is used, so that it is in the cache
         for (; cleared < std::min(y, rows); ++cleared)
             std::fill_n(job.grad_input + cleared * row + from * job.width, (columns - from) * job.width, Scalar{0});
     };
