@@ -58,20 +58,12 @@ void max_pool_grad(const PoolJob<Scalar>& job, Scalar* left) noexcept {
                     const Index source = iy * row + ix * job.width;
                     const Scalar* const in = job.input + source;
                     Scalar* const out = job.grad_input + source;
-                    if (once) {
-                        RESNET_INDEPENDENT
-                        for (Index i = 0; i < job.width; ++i) {
-                            const bool hit = in[i] == value[i];
-                            out[i] = hit ? left[i] : Scalar{0};
-                            left[i] = hit ? Scalar{0} : left[i];
-                        }
-                    } else {
-                        RESNET_INDEPENDENT
-                        for (Index i = 0; i < job.width; ++i) {
-                            const bool hit = in[i] == value[i];
-                            out[i] += hit ? left[i] : Scalar{0};
-                            left[i] = hit ? Scalar{0} : left[i];
-                        }
+                    RESNET_INDEPENDENT
+                    for (Index i = 0; i < job.width; ++i) {
+                        const bool hit = in[i] == value[i];
+                        const Scalar gradient = hit ? left[i] : Scalar{0};
+                        out[i] = once ? gradient : out[i] + gradient;
+                        left[i] = hit ? Scalar{0} : left[i];
                     }
                 }
             }
