@@ -81,6 +81,17 @@ struct Wide {
     RESNET_MEMBERS(stem, conv1, conv2, fc)
 };
 
+/// Maps so large that the weights of 5 channels have their gradient of all taps at once.
+struct Large {
+    static constexpr Extent image{24, 23};
+    static constexpr int classes = 3;
+    Conv2d<3, 5, k3> stem;
+    Conv2d<5, 18, k3> conv;
+    Linear<18, classes> fc;
+    constexpr auto operator()(Value<3> x) const { return fc(adaptive_avg_pool2d(relu(conv(relu(stem(x)))))); }
+    RESNET_MEMBERS(stem, conv, fc)
+};
+
 struct Global {
     static constexpr Extent image = map;
     static constexpr int classes = 3;
@@ -154,6 +165,10 @@ TEST_CASE("gradients: convolutions of every kernel, stride and padding, with and
     check<Around<Conv2d<6, 5, Kernel{2}, 2, 0>, 5 * 9>>();
     check<Around<Conv2d<6, 5, k1, 2>, 5 * 12>>();
     check<Around<Conv2d<6, 5, Kernel{9}, 2>, 5 * 12>>();  // im2col
+}
+
+TEST_CASE("gradients: convolutions of few channels on large maps, whose weights have theirs of all taps at once") {
+    for (const Isa isa : tests::available_isas()) check<Large>(planned({}, 2, isa), 3);
 }
 
 TEST_CASE("gradients: convolutions of more channels, whose weights have theirs tap by tap") {

@@ -28,14 +28,6 @@ struct Stem {
 
 using PointwiseStem = Stem<64, k1>;
 
-struct Flat {
-    static constexpr Extent image{5, 5};
-    Linear<75, 120> linear;
-
-    constexpr auto operator()(Value<3> x) const { return linear(flatten<75>(x)); }
-    RESNET_MEMBERS(linear)
-};
-
 template <class Net>
 Plan plan_of(Mode mode, const std::vector<char>& frozen = {}) {
     const Graph graph = trace<Net>(Net::image);
@@ -200,11 +192,17 @@ TEST_CASE_TEMPLATE("plan: the gradient of a stem's weights has work for several 
     CHECK(stems == 1);
 }
 
-TEST_CASE("plan: the weights of a linear layer that reads a map have their gradient tap by tap, for several threads") {
-    const Plan plan = plan_of<Flat>(Mode::training);
-    for (int i = 0; i < plan.size(); ++i)
-        if (at(plan.program().steps, i).kind == StepKind::convolution_grad_weight)
-            CHECK(weight_gradient_chunks(plan, plan[i], 2).taps == 25);
+TEST_CASE("plan: the gradient of a few channels' weights goes by all taps at once on large maps alone") {
+    const Window k3_window{3, 3, 1, 1};
+    for (const int in : {1, 3, 4, 24, 31, 32})
+        for (const int side : {1, 8, 16, 31}) {
+            const ConvolutionShape shape{
+                .in = in, .out = 64, .window = k3_window, .input = {side, side}, .output = {side, side}};
+            CHECK(takes_all_taps_at_once(shape) == (in < 4 || (in < 32 && side == 31)));
+        }
+    // A linear layer's window is its map: each tap has activations of its own.
+    CHECK_FALSE(
+        takes_all_taps_at_once({.in = 16, .out = 120, .window = {5, 5, 1, 0}, .input = {5, 5}, .output = {1, 1}}));
 }
 
 TEST_CASE_TEMPLATE("plan: by tap go runs of up to three rows, or six of distant weights, but no map of one run", Net,

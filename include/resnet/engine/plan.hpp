@@ -85,6 +85,18 @@ private:
 /// tap.
 constexpr bool has_large_weights(const ConvolutionShape& shape) { return shape.weights() >= Index{1} << 17; }
 
+/// Whether the gradient of the weights is taken for all taps at once. Fewer channels than a tile has rows leave much of
+/// it empty tap by tap; more fill it, but on large maps the activations come from memory for each tap anew. All taps at
+/// once take, of the time tap by tap: 7x7 with stride 2, 64x64 to 64 channels, one core of a Zen 5, of 3 channels 0.62
+/// with AVX-512 and 0.9 with AVX2, of 4 0.84 and 1.07; 3x3, 31x31 to 64, two cores of a Zen 3 (AVX2), of 4, 8 and 16
+/// channels 0.6, 0.5 and 0.6, of 24 (ResNet9's) 0.63; but on 16x16 about as long, and on 8x8, whose edges cut the groups
+/// of rows short, twice.
+constexpr bool takes_all_taps_at_once(const ConvolutionShape& shape) {
+    constexpr int few = 4, some = 32;
+    constexpr Index large_map = 512;
+    return (shape.in < few || (shape.in < some && shape.output.area() >= large_map)) && !has_large_weights(shape);
+}
+
 /// Most rows of a run that go tap by tap (convolution_by_tap.inl), which reads a weight once for all runs. (Of 4x4 maps
 /// of 512 channels, one core of a Zen 5: two images take 0.52 ms by tap, 0.70 by run; three 0.75 and 0.90; four 1.0
 /// either way. Of 5x5 maps of 64 channels two take 0.0155 and 0.0136.)
@@ -167,17 +179,10 @@ inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panel
 }
 
 inline void Plan::plan_weight_gradient(PlannedStep& planned) {
-    // Tap by tap, all activations are read again for each tap, which takes longer than products with so few channels,
-    // and fewer channels than a tile has rows leave much of it empty. All taps at once take, of the time tap by tap
-    // (3x3, 31x31 to 64 channels, 128 images, Zen 3 with AVX2, on one core and on two): of 4 channels 0.66 and 0.6, of 8
-    // 0.85 and 0.5, of 16 0.8 and 0.6, of 24 (512 images) 0.63 on two; of 64 nothing is gained. (7x7 with stride 2, 64x64
-    // to 64, one core of a Zen 5: of 3 channels 0.62 with AVX-512 and 0.9 with AVX2, of 4 0.84 and 1.07.) A single
-    // position, as a linear layer's, has one tap for each activation.
-    constexpr int few = 32;
     if (planned.kernel != ConvolutionKernel::direct) {
         planned.live_taps.resize(static_cast<std::size_t>(planned.shape.window.taps()));
         std::iota(planned.live_taps.begin(), planned.live_taps.end(), 0);
-    } else if (planned.shape.in < few && planned.shape.output.area() > 1 && !has_large_weights(planned.shape)) {
+    } else if (takes_all_taps_at_once(planned.shape)) {
         planned.table = gather_table(planned.shape, true);
         planned.live_taps = planned.table.live;
     } else {
