@@ -107,8 +107,7 @@ inline std::vector<std::pair<std::string, std::string>> described(const Recipe& 
                         "triangle, from 0.2 of the rate up for a quarter of the steps, down to 0.07"},
         *flips[] = {"", "flips", "alternating flips"},
         *views[] = {"as they are", "as they are; after the last epoch, their mirror images as well",
-                    "as they are; after the last epoch, their mirror images as well, and both moved by a pixel: up and "
-                    "left, down and right, a quarter each"};
+                    "as they are; after the last epoch, both these and their mirror images moved by a pixel, too"};
     std::string augmentation;
     const auto add = [&](bool has, const std::string& what) {
         if (has) augmentation += (augmentation.empty() ? "" : ", ") + what;
