@@ -17,7 +17,8 @@ constexpr Features<F> relu(Features<F> x) {
     return {x.graph(), detail::record(x.graph(), detail::unary(Op::relu, x))};
 }
 
-/// x P(X <= x) of a standard normal X (Hendrycks & Gimpel 2016, "Gaussian error linear units"), in float within 3e-7 (1 + |x|).
+/// x P(X <= x) of a standard normal X (Hendrycks & Gimpel 2016, "Gaussian error linear units"), in float within
+/// 3e-7 (1 + |x|).
 /// PyTorch: F.gelu(x), without its approximation by tanh.
 template <int C>
 constexpr Value<C> gelu(Value<C> x) {

@@ -189,7 +189,7 @@ private:
 /// How to load a file that has all names of a model behind another prefix than `tried`; empty for other files.
 inline std::string prefix_hint(const TensorFile& file, std::span<const StateEntry> state, std::string_view tried) {
     for (const TensorRecord& tensor : file.tensors()) {
-        if (!tensor.name.ends_with(state.front().name)) continue;
+        if (state.empty() || !tensor.name.ends_with(state.front().name)) continue;
         const auto prefix = tensor.name.substr(0, tensor.name.size() - state.front().name.size());
         const auto is_there = [&](const StateEntry& entry) {
             return entry.kind == StateEntry::Kind::num_batches_tracked || file.find(prefix + entry.name) != nullptr;
@@ -262,7 +262,7 @@ void load(Model<Net, Scalar>& model, const std::filesystem::path& path, const Lo
     const TensorFile file{path};
     const std::string& prefix = options.prefix;
     const auto expected = detail::expected_of(model.state(), prefix);
-    std::vector<std::string> skip = {};
+    std::vector<std::string> skip;
     for (const std::string& pattern : options.skip) {
         skip.push_back(prefix + pattern);
         const auto matched = [&](const auto& named) { return detail::matches(skip.back(), named.name); };

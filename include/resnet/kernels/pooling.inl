@@ -29,8 +29,8 @@ void max_pool(const PoolJob<Scalar>& job) noexcept {
 }
 
 /// The gradient goes to the first of equal maxima, as in PyTorch; `left` (width numbers) is what has not found its
-/// maximum yet. Windows side by side meet a position once: it is written, and what none meets is cleared. Others add to a
-/// cleared map.
+/// maximum yet. Windows side by side meet a position once: it is written, and what none meets is cleared. Others add to
+/// a cleared map.
 template <class Scalar>
 void max_pool_grad(const PoolJob<Scalar>& job, Scalar* left) noexcept {
     const Window& w = job.window;
