@@ -31,7 +31,8 @@ inline std::vector<std::uint8_t> moved(const resnet::ImageView& images, int by) 
 }
 
 /// Logits, [N][classes], of a Classifier that mirrors for all views but the plain one. Views::shifted: half the image's
-/// own, a quarter each of the image a pixel up and to the left, and a pixel down and to the right (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", section 3.5).
+/// own, a quarter each of the image a pixel up and to the left, and a pixel down and to the right (Jordan 2024, "94% on
+/// CIFAR-10 in 3.29 seconds on a single GPU", section 3.5).
 template <class Net>
 std::vector<float> logits_of(const resnet::Classifier<Net>& classify, const resnet::ImageView& images, Views views) {
     const auto own = classify(images);

@@ -89,8 +89,8 @@ constexpr bool has_large_weights(const ConvolutionShape& shape) { return shape.w
 /// it empty tap by tap; more fill it, but on large maps the activations come from memory for each tap anew. All taps at
 /// once take, of the time tap by tap: 7x7 with stride 2, 64x64 to 64 channels, one core of a Zen 5, of 3 channels 0.62
 /// with AVX-512 and 0.9 with AVX2, of 4 0.84 and 1.07; 3x3, 31x31 to 64, two cores of a Zen 3 (AVX2), of 4, 8 and 16
-/// channels 0.6, 0.5 and 0.6, of 24 (ResNet9's) 0.63; but on 16x16 about as long, and on 8x8, whose edges cut the groups
-/// of rows short, twice.
+/// channels 0.6, 0.5 and 0.6, of 24 (ResNet9's) 0.63; but on 16x16 about as long, and on 8x8, whose edges cut the
+/// groups of rows short, twice.
 constexpr bool takes_all_taps_at_once(const ConvolutionShape& shape) {
     constexpr int few = 4, some = 32;
     constexpr Index large_map = 512;
