@@ -106,8 +106,9 @@ inline std::vector<std::pair<std::string, std::string>> described(const Recipe& 
         *schedules[] = {"constant", "one cycle, from 1/25 of the rate up for 0.3 of the steps, down to 1/250000",
                         "triangle, from 0.2 of the rate up for a quarter of the steps, down to 0.07"},
         *flips[] = {"", "flips", "alternating flips"},
-        *views[] = {"as they are", "as they are; at last with mirror images",
-                    "as they are; at last with mirror images: half, and a quarter each moved by a pixel up-left, down-right"};
+        *views[] = {
+            "as they are", "as they are; at last with mirror images",
+            "as they are; at last with mirror images: half, and a quarter each moved by a pixel up-left, down-right"};
     std::string augmentation;
     const auto add = [&](bool has, const std::string& what) {
         if (has) augmentation += (augmentation.empty() ? "" : ", ") + what;
