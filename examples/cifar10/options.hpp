@@ -176,8 +176,8 @@ inline std::vector<std::pair<std::string, std::string>> settled(const Options& o
     list.emplace_back("batch norm's biases", exact(norm_bias) + " times the learning rate, " + exact(1 / norm_bias) +
                                                  " times the weight decay");
     if (options.model == "resnet9")
-        list.emplace_back("first layer", "whitens the first " + std::to_string(whitening_images) +
-                                             " training images; its weights are not trained");
+        list.emplace_back("first layer", "whitens the first training images, at most " +
+                                             std::to_string(whitening_images) + "; its weights are not trained");
     list.emplace_back("label smoothing", exact(recipe.label_smoothing));
     for (auto& part : described(recipe)) list.push_back(std::move(part));
     return list;

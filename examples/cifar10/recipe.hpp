@@ -87,7 +87,7 @@ inline float learning_rate(const Recipe& recipe, float peak, resnet::Index steps
     return peak;
 }
 
-/// So many training images, the first ones, make ResNet9's first layer.
+/// So many training images at most, the first ones, make ResNet9's first layer.
 inline constexpr resnet::Index whitening_images = 5000;
 
 /// Every so many steps lookahead moves its average towards the weights, and goes on from there.
