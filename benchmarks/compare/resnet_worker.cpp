@@ -57,8 +57,8 @@ struct Work {
 /// The weights and batches of a case.
 template <class Net>
 struct Case {
-    Case(const std::filesystem::path& folder, Index images_a_batch, Index batches_in_turn)
-        : batch{images_a_batch},
+    Case(const std::filesystem::path& folder, Index images_per_batch, Index batches_in_turn)
+        : batch{images_per_batch},
           batches{batches_in_turn},
           labels(read<int>(folder / "labels")) {
         const std::vector<float> weights = read<float>(folder / "weights");

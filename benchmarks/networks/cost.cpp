@@ -75,7 +75,7 @@ void print(const char* network, const char* work, const Point& point) {
         winograd += plan[step].kernel == resnet::ConvolutionKernel::winograd ? 1 : 0;
     }
     const bool inference = plan.program().mode == resnet::Mode::inference;
-    const Index part = inference ? std::min(point.batch, resnet::images_a_part(plan)) : point.batch;
+    const Index part = inference ? std::min(point.batch, resnet::images_per_part(plan)) : point.batch;
     std::printf("%s,%s,%td,%d,%d,%.5g,%.5g,%.4g,%d,%td,%d,%d,%td,%td\n", network, work, point.batch,
                 point.extent.height, point.extent.width, point.seconds / images * 1e3, images / point.seconds,
                 operations / point.seconds / 1e9, plan.block(), part, convolutions, winograd,
@@ -156,7 +156,8 @@ int main(int argc, char** argv) try {
                 std::string{name_of(resnet::current_isa())}.c_str(), sysconf(_SC_LEVEL2_CACHE_SIZE),
                 sysconf(_SC_LEVEL3_CACHE_SIZE));
     std::printf(
-        "network,work,batch,height,width,milliseconds_an_image,images_a_second,gflops,block,part,convolutions,winograd,"
+        "network,work,batch,height,width,milliseconds_per_image,images_per_second,gflops,block,part,convolutions,"
+        "winograd,"
         "activation_bytes,pack_bytes\n");
     const tbb::global_control limit{tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads)};
     tbb::task_arena{threads}.execute([&] { run(rounds, largest); });

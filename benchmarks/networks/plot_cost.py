@@ -70,7 +70,7 @@ def draw(column, curves, axis, level3):
     for label, points in curves.items():
         style = dict(color=COLOURS[label], marker="o", markersize=3.5, linewidth=1.5, label=label)
         places = [point[axis] for point in points]
-        above.plot(places, [point["milliseconds_an_image"] for point in points], **style)
+        above.plot(places, [point["milliseconds_per_image"] for point in points], **style)
         below.plot(places, [point["gflops"] for point in points], **style)
     key = marks(curves, axis, level3)
     for place in {place for _, place, _ in key}:

@@ -54,8 +54,8 @@ struct Resumed {
 /// steps as `optimizer/steps`, int64 [parameters], and what had a gradient as `optimizer/live`, int8 [elements / 16];
 /// those of a moving average, if there is one, as `average/<name>`; everything else in the metadata, exactly. Equal
 /// states give equal bytes.
-/// Whatever it throws but for a last "to sync the folder", the old file is as it was: FileError where it can't be
-/// written; NotFiniteError where a weight or statistic is not finite; Error between a forward and its apply, for a
+/// Whatever it throws but for a last "to sync the folder", the old file is as it was: FileError if it can't be
+/// written; NotFiniteError if a weight or statistic is not finite; Error between a forward and its apply, for a
 /// batch below 0, and for notes that are not UTF-8 or longer than a header may be (write_tensor_file).
 ///
 ///     for (const auto& batch : loader.epoch(epoch)) {
@@ -69,7 +69,7 @@ void save_checkpoint(const std::filesystem::path& path, const Trainer<Net, Scala
 
 /// Sets the trainer and its model to what they were: weights, statistics, normalisation, frozen parameters, optimizer
 /// with its settings and steps. The trainer's own options stay; where they differ, `differences` says so.
-/// FileError or FormatError, as TensorFile; FormatError where it is no checkpoint, or of another version; FormatError
+/// FileError or FormatError, as TensorFile; FormatError if it is no checkpoint, or of another version; FormatError
 /// that lists all that is missing, unexpected or different where it is of another network or optimizer, or has an
 /// average where none is given or none where one is. Whatever it throws, trainer, model and average are as they were.
 ///
@@ -80,7 +80,7 @@ Resumed load_checkpoint(const std::filesystem::path& path, Trainer<Net, Scalar>&
                         std::type_identity_t<MovingAverage<Net, Scalar>*> average = nullptr);
 
 /// How far the run of a checkpoint has come, for who does not know yet what network it is of. FileError or FormatError,
-/// as TensorFile; FormatError where it is no checkpoint, or of another version.
+/// as TensorFile; FormatError if it is no checkpoint, or of another version.
 RunPosition read_position(const std::filesystem::path& path);
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ std::vector<char> frozen_of(const TensorFile& file, const Weights<Scalar>& weigh
     return frozen;
 }
 
-/// FormatError where the file is none, or of another version.
+/// Throws FormatError if the file is none, or of another version.
 inline void check_checkpoint(const TensorFile& file) {
     const auto kind = file.metadata().find("kind");
     if (!file.is_ours() || kind == file.metadata().end() || kind->second != "checkpoint") {
@@ -170,7 +170,7 @@ inline void check_checkpoint(const TensorFile& file) {
     }
 }
 
-/// The count under a key. FormatError where there is none, another text, or one that is not 0 ... 1e18.
+/// The count under a key. Throws FormatError if there is none, another text, or one that is not 0 ... 1e18.
 template <class T>
 T count_in(const TensorFile& file, const std::string& key) {
     const T count = number_in<T>(file, key);
@@ -188,7 +188,7 @@ inline RunPosition position_of(const TensorFile& file) {
     return position;
 }
 
-/// FormatError where a parameter's steps are not among all that were taken: Adam divides by what follows from them.
+/// Throws FormatError if a parameter's steps are not among all that were taken: Adam divides by what follows from them.
 template <class Scalar>
 void read_steps(const TensorFile& file, Optimizer<Scalar>& optimizer) {
     const auto all = count_in<std::int64_t>(file, "optimizer.steps");

@@ -102,13 +102,13 @@ public:
         engine_->reserve(options.batch);
     }
 
-    /// Of any number of images, also of none. Error where they are not of the planned extent or not three channels.
+    /// Of any number of images, also of none. Throws Error if they are not of the planned extent or not three channels.
     Logits<Scalar> operator()(const ImageView& images) const& {
         return lease<Logits<Scalar>>(images, logits_, observe_nothing);
     }
     Logits<Scalar> operator()(const ImageView& images) const&& = delete;  // they would outlive their Classifier
 
-    /// The same into the caller's memory. Error where `logits` has not N * classes elements.
+    /// The same into the caller's memory. Throws Error if `logits` has not N * classes elements.
     void operator()(const ImageView& images, std::span<Scalar> logits) const {
         write(images, logits_, logits, "logits");
     }
@@ -122,7 +122,7 @@ public:
     Embeddings<Scalar> embed(const ImageView& images) const&& requires output_is_a_linear_layer<Net>
     = delete;
 
-    /// The same into the caller's memory. Error where `embeddings` has not N * features elements.
+    /// The same into the caller's memory. Throws Error if `embeddings` has not N * features elements.
     void embed(const ImageView& images, std::span<Scalar> embeddings) const requires output_is_a_linear_layer<Net> {
         write(images, engine_->embedding(), embeddings, "embeddings");
     }

@@ -26,7 +26,7 @@ struct Evaluation {
     std::vector<int> predicted{};    // [images], the likeliest class
     std::vector<double> losses{};    // [images], cross entropy
 
-    /// How many images of a label were taken for a class. Error where either is none.
+    /// How many images of a label were taken for a class. Throws Error if either is none.
     Index count(int label, int prediction) const {
         for (const int index : {label, prediction})
             if (index < 0 || index >= classes)
@@ -37,7 +37,7 @@ struct Evaluation {
 
     /// Takes in the next images: logits, as a Classifier gave them for these images, a training step has them
     /// (`step.logits`) or you have put them together, and one label each. For a loop of your own; `evaluate` is one.
-    /// Error where rows are not whole, there is not one label an image, a label is not a class, or there were other
+    /// Throws Error if rows are not whole, there is not one label per image, a label is not a class, or there were other
     /// classes before.
     template <class Scalar>
     void add(RowView<Scalar> logits, std::span<const int> labels);
@@ -52,8 +52,8 @@ private:
     }
 };
 
-/// Classifies all images, `batch` at a time. Error where there are no images, not one label an image, or a label is not
-/// a class.
+/// Classifies all images, `batch` at a time. Throws Error if there are no images, not one label per image, or a label is
+/// not a class.
 template <class Net, class Scalar>
 Evaluation evaluate(const Classifier<Net, Scalar>& classify, const ImageView& images, std::span<const int> labels,
                     Index batch = 128) {
@@ -70,7 +70,7 @@ Evaluation evaluate(const Classifier<Net, Scalar>& classify, const ImageView& im
 }
 
 /// The images that were taken for another class, at most `count` of them, the one with the largest loss first (and one
-/// that is not a number before all). Error where there is not one label an image, or the count is below 0.
+/// that is not a number before all). Throws Error if there is not one label per image, or the count is below 0.
 inline std::vector<Index> worst_mistakes(const Evaluation& evaluation, std::span<const int> labels, Index count) {
     check_targets(Targets{labels}, evaluation.images, evaluation.classes);
     if (count < 0) throw Error("worst_mistakes", "a count of at least 0", std::to_string(count));

@@ -36,8 +36,8 @@ struct Image {
 
 /// Reads a PNG or JPEG file. Grey becomes RGB, transparency is dropped, 16 bits are cut to 8, and the EXIF orientation
 /// is left to the caller, all as with Pillow's convert("RGB"); but for grey of 16 bits, which Pillow clips at 255.
-/// FileError where it can't be read. FormatError, naming it, where it is neither of the two, is cut off or damaged, is
-/// larger than `longest_image_side` or `largest_image_area` (found before it is decoded), or is a JPEG file of four
+/// Throws FileError if it can't be read. FormatError, naming it, where it is neither of the two, is cut off or damaged,
+/// is larger than `longest_image_side` or `largest_image_area` (found before it is decoded), or is a JPEG file of four
 /// components that does not say what they are. Every flipped bit of a PNG file is found; a JPEG file has no checksum,
 /// and damage that leaves it decodable gives other pixels.
 Image read_image(const std::filesystem::path& path);
@@ -49,11 +49,12 @@ inline Image decode_image(std::span<const std::uint8_t> bytes, const std::string
     return decode_image(std::as_bytes(bytes), name);
 }
 
-/// Bilinear with antialiasing, as torchvision's Resize((height, width)). Error where the extent is empty or too large.
+/// Bilinear with antialiasing, as torchvision's Resize((height, width)). Throws Error if the extent is empty or too
+/// large.
 Image resize(const Image& image, Extent extent);
 
-/// The same for a shorter side; the longer keeps the proportions, rounded down: torchvision's Resize(side). Error where
-/// the image is empty, too.
+/// The same for a shorter side; the longer keeps the proportions, rounded down: torchvision's Resize(side). Throws
+/// Error if the image is empty, too.
 Image resize_shorter_side(const Image& image, int side);
 
 /// The middle of the image, or the image on black where it is the smaller one: torchvision's CenterCrop.
@@ -63,7 +64,7 @@ Image center_crop(const Image& image, Extent extent);
 
 namespace detail {
 
-/// Error where the image is empty or has not its extent's pixels.
+/// Throws Error if the image is empty or has not its extent's pixels.
 inline void check_image(const Image& image) {
     const auto [height, width] = image.extent;
     if (height < 1 || width < 1) throw Error("image", "sides of at least 1", describe(image.extent));
@@ -197,8 +198,8 @@ inline void check_image_extent(Extent extent, const std::string& name) {
 /// What stb_image 2.27 does not check in a JPEG file: it writes past the end of a Huffman table of more than 256 codes
 /// (github.com/nothings/stb/issues/1289), and decodes as many scans of a progressive file as there are, each of which
 /// costs time for the whole image. This walks as stb_image does, to the next FF with a code and over the segment that
-/// it begins, and so it meets all that will be read. FormatError where a table or the number of scans is too large, and
-/// where four components have no Adobe segment that says whether they are CMYK or YCCK: stb_image would drop the
+/// it begins, and so it meets all that will be read. Throws FormatError if a table or the number of scans is too large,
+/// and where four components have no Adobe segment that says whether they are CMYK or YCCK: stb_image would drop the
 /// fourth.
 inline void check_jpeg(std::span<const std::byte> bytes, const std::string& name) {
     const auto at = [bytes](std::size_t i) { return i < bytes.size() ? std::to_integer<std::size_t>(bytes[i]) : 0; };
@@ -266,10 +267,10 @@ inline std::string letters(PngKind kind) {
     return text;
 }
 
-/// What stb_image 2.27 does not check in a PNG file: the checksums. FormatError where one is wrong or the file is cut
-/// off, where there is a critical chunk that it does not know (its message for it is one for all threads), and before
-/// that where its sides are too large, since stb_image has other limits. Returns the palette where it lacks colours,
-/// else nothing.
+/// What stb_image 2.27 does not check in a PNG file: the checksums. Throws FormatError if one is wrong or the file is
+/// cut off, where there is a critical chunk that it does not know (its message for it is one for all threads), and
+/// before that where its sides are too large, since stb_image has other limits. Returns the palette where it lacks
+/// colours, else nothing.
 inline std::span<const std::byte> check_png(std::span<const std::byte> bytes, const std::string& name) {
     constexpr std::size_t signature = 8, around = 12;  // bytes; of a chunk: length, kind and checksum
     const auto number = [bytes](std::size_t i) {
@@ -323,8 +324,8 @@ inline std::vector<std::byte> with_whole_palette(std::span<const std::byte> byte
     return file;
 }
 
-/// FormatError where stb_image must not see these bytes. Returns what it is to see in their place; empty where they are
-/// as they should be.
+/// Throws FormatError if stb_image must not see these bytes. Returns what it is to see in their place; empty where they
+/// are as they should be.
 inline std::vector<std::byte> check_encoded_image(std::span<const std::byte> bytes, const std::string& name) {
     const auto starts_with = [&](std::initializer_list<int> start) {
         return std::ranges::equal(bytes.first(std::min(bytes.size(), start.size())), start, {},

@@ -45,7 +45,7 @@ constexpr NormOptions norm_options(NormOptions options) { return options; }
 
 /// 2-D convolution (cross-correlation, as PyTorch's): output[n,y,x,o] = bias[o] + sum over tap, i of input *
 /// weight[tap,i,o]. Input N x H x W x In; output N x Ho x Wo x Out with Ho = (H + 2 padding - K) / stride + 1, rounded
-/// down. Does not compile where the input has not In channels; Error where the image is smaller than the kernel.
+/// down. Does not compile where the input has not In channels; Error if the image is smaller than the kernel.
 /// `Conv2d<In, Out, k3>`, `<In, Out, k3, stride>`, `<In, Out, k3, stride, padding>` or
 /// `<In, Out, k3, ConvOptions{.stride = 2, .bias = false}>`.
 /// PyTorch: nn.Conv2d(In, Out, K, stride, padding, bias=bias).

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <resnet/core/wildcard.hpp>
+#include <resnet/engine/initialize.hpp>
 #include <resnet/engine/input.hpp>
 #include <resnet/engine/weights.hpp>
 #include <resnet/graph/cost.hpp>
@@ -65,7 +67,7 @@ public:
         check_normalization(normalization);
         Initialization method = Initialization::kaiming_uniform;
         if constexpr (requires { Net::initialization; }) method = Net::initialization;
-        weights_.initialize(seed, method);
+        resnet::initialize(weights_, seed, method);
     }
 
     /// In PyTorch's order of net.parameters().
@@ -91,7 +93,7 @@ public:
     }
 
     /// Keeps the parameters whose names match ('*' any characters, '?' one) as they are in training. Batch norm's mode
-    /// is untouched, as in PyTorch. Error where nothing matches.
+    /// is untouched, as in PyTorch. Throws Error if nothing matches.
     void freeze(std::string_view pattern) { set_frozen("freeze", pattern, 1); }
     void unfreeze(std::string_view pattern) { set_frozen("unfreeze", pattern, 0); }
 

@@ -27,7 +27,7 @@ namespace resnet::inline v0 {
 template <class Net, class Scalar = float>
 class MovingAverage {
 public:
-    /// Begins with the model as it is. Error where decay is not in [0, 1).
+    /// Begins with the model as it is. Throws Error if decay is not in [0, 1).
     MovingAverage(const Model<Net, Scalar>& model, float decay) : model_{model}, decay_{decay} {
         if (!(decay >= 0 && decay < 1)) throw Error("MovingAverage", "a decay in [0, 1)", std::to_string(decay));
     }

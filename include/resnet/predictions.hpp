@@ -35,14 +35,14 @@ template <class_values Values>
 std::vector<std::ranges::range_value_t<Values>> softmax(const Values& logits);
 
 /// The k largest values with their classes, the largest first; of equals, the class that comes first. As in PyTorch, a
-/// NaN counts as larger than any number: it is seen at once. Error where k is not 0 ... classes.
+/// NaN counts as larger than any number: it is seen at once. Throws Error if k is not 0 ... classes.
 /// PyTorch: torch.topk(logits[n], k).
 ///
 ///     for (const auto [index, probability] : top_k(softmax(logits[n]), 5)) ...
 template <class_values Values>
 std::vector<ClassValue<std::ranges::range_value_t<Values>>> top_k(const Values& values, int k);
 
-/// The first of top_k. Error where there are no values. PyTorch: torch.argmax(logits[n]).
+/// The first of top_k. Throws Error if there are no values. PyTorch: torch.argmax(logits[n]).
 template <class_values Values>
 int predicted_class(const Values& values);
 

@@ -30,7 +30,7 @@ struct StepResult {
 template <class Net, class Scalar = float>
 class Trainer {
 public:
-    /// Error where a setting or an option is outside its range.
+    /// Throws Error if a setting or an option is outside its range.
     Trainer(Model<Net, Scalar>& model, const OptimizerSettings& optimizer, const TrainerOptions& options = {})
         : model_{&model},
           engine_{std::make_unique<TrainingEngine<Scalar>>(model.weights(), &trace<Net>, optimizer, options)} {}
@@ -68,7 +68,7 @@ public:
     }
 
     float learning_rate() const { return engine_->optimizer().learning_rate(); }
-    /// From the next step on. Error where it is negative or not finite.
+    /// From the next step on. Throws Error if it is negative or not finite.
     void set_learning_rate(float value) { engine_->optimizer().set_learning_rate(value); }
 
     /// Throws Error, naming the layer, where a batch of so many images can't be trained on: ask before the first epoch.

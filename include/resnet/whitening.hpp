@@ -27,8 +27,8 @@ struct WhiteningOptions {
 /// principal directions of the images' patches over the root of their mean square, the largest first, then their
 /// negatives, so that nothing is lost behind relu or gelu (f(x) - f(-x) = x). Bytes are normalised as a model does it.
 /// The patches' mean is not taken away: the filters see it, too, and grey images have little but a mean in the
-/// directions of colour. Error where there are no images, one is smaller than a patch, or epsilon is negative;
-/// NotFiniteError where pixels, their squares or the filters are not finite (with epsilon 0 those of images of one
+/// directions of colour. Throws Error if there are no images, one is smaller than a patch, or epsilon is negative;
+/// NotFiniteError if pixels, their squares or the filters are not finite (with epsilon 0 those of images of one
 /// colour).
 ///
 ///     model.set_parameter("whiten.weight", whitening_filters(images, model.normalization()));

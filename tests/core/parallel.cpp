@@ -34,19 +34,19 @@ TEST_CASE("for_each_chunk: calls every chunk once, for any count and any number 
                     std::vector<std::atomic<int>> calls(static_cast<std::size_t>(count));
                     for_each_chunk(
                         count, workers, [&](Index chunk, int) { ++calls[static_cast<std::size_t>(chunk)]; },
-                        count % 2 == 0 ? Turn::forwards : Turn::backwards);
+                        count % 2 == 0 ? ChunkOrder::ascending : ChunkOrder::descending);
                     for (const auto& n : calls) REQUIRE(n == 1);
                 }
         });
 }
 
-TEST_CASE("for_each_chunk: one worker takes the chunks forwards or backwards") {
-    for (const Turn turn : {Turn::forwards, Turn::backwards}) {
+TEST_CASE("for_each_chunk: one worker takes the chunks in ascending or descending order") {
+    for (const ChunkOrder chunk_order : {ChunkOrder::ascending, ChunkOrder::descending}) {
         std::vector<Index> order;
         for_each_chunk(
-            5, 1, [&](Index chunk, int) { order.push_back(chunk); }, turn);
-        CHECK(order ==
-              (turn == Turn::forwards ? std::vector<Index>{0, 1, 2, 3, 4} : std::vector<Index>{4, 3, 2, 1, 0}));
+            5, 1, [&](Index chunk, int) { order.push_back(chunk); }, chunk_order);
+        CHECK(order == (chunk_order == ChunkOrder::ascending ? std::vector<Index>{0, 1, 2, 3, 4}
+                                                             : std::vector<Index>{4, 3, 2, 1, 0}));
     }
 }
 
@@ -84,7 +84,7 @@ TEST_CASE(
         for_each_chunk(100, 4, note);
         CHECK(first == std::map<int, Index>{{0, 0}, {1, 25}, {2, 50}, {3, 75}});
         first.clear();
-        for_each_chunk(100, 4, note, Turn::backwards);
+        for_each_chunk(100, 4, note, ChunkOrder::descending);
         CHECK(first == std::map<int, Index>{{0, 24}, {1, 49}, {2, 74}, {3, 99}});
     });
 }

@@ -1,6 +1,6 @@
 // The letters of the library, defined once. In shape comments and innermost loops:
 //   N images, H x W positions, C channels, In and Out channels of a layer,
-//   K kernel size, tap one (ky, kx) of a kernel, b images a block.
+//   K kernel size, tap one (ky, kx) of a kernel, b images per block.
 #pragma once
 
 #include <cstddef>

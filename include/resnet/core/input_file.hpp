@@ -44,7 +44,7 @@ public:
         return count;
     }
 
-    /// Of the file that is open, whatever its path names meanwhile: in bytes. FileError where it is a folder or a
+    /// Of the file that is open, whatever its path names meanwhile: in bytes. Throws FileError if it is a folder or a
     /// device.
     std::uint64_t size() const {
         struct stat status;

@@ -47,7 +47,7 @@ constexpr int workers_for(Index work, int workers) {
 }
 
 /// The order in which a worker takes its chunks.
-enum class Turn : std::uint8_t { forwards, backwards };
+enum class ChunkOrder : std::uint8_t { ascending, descending };
 
 namespace detail {
 
@@ -80,22 +80,22 @@ struct ChunkFunction {
     void operator()(Index chunk, int slot) const { call(function, chunk, slot); }
 };
 
-inline void work_through(std::array<Share, max_workers>& shares, int workers, int slot, Turn turn,
+inline void work_through(std::array<Share, max_workers>& shares, int workers, int slot, ChunkOrder order,
                          const ChunkFunction& f) {
     const FlushDenormals guard;
     for (int i = 0; i < workers; ++i) {
         Share& share = shares[static_cast<std::size_t>((slot + i) % workers)];
         for (Index chunk = share.next.fetch_add(1, std::memory_order_relaxed); chunk < share.last;
              chunk = share.next.fetch_add(1, std::memory_order_relaxed))
-            f(turn == Turn::forwards ? chunk : share.first + share.last - 1 - chunk, slot);
+            f(order == ChunkOrder::ascending ? chunk : share.first + share.last - 1 - chunk, slot);
     }
 }
 
-inline void run_chunks(Index count, int workers, Turn turn, const ChunkFunction& f) {
+inline void run_chunks(Index count, int workers, ChunkOrder order, const ChunkFunction& f) {
     workers = static_cast<int>(std::min<Index>(std::min(workers, max_workers), count));
     if (workers <= 1) {
         const FlushDenormals guard;
-        for (Index chunk = 0; chunk < count; ++chunk) f(turn == Turn::forwards ? chunk : count - 1 - chunk, 0);
+        for (Index chunk = 0; chunk < count; ++chunk) f(order == ChunkOrder::ascending ? chunk : count - 1 - chunk, 0);
         return;
     }
     std::array<Share, max_workers> shares;
@@ -112,11 +112,11 @@ inline void run_chunks(Index count, int workers, Turn turn, const ChunkFunction&
     try {
         for (int slot = 1; slot < workers; ++slot)
             threads[static_cast<std::size_t>(slot)] =
-                std::jthread{[&, slot] { work_through(shares, workers, slot, turn, f); }};
+                std::jthread{[&, slot] { work_through(shares, workers, slot, order, f); }};
     } catch (const std::system_error&) {
     } catch (const std::bad_alloc&) {
     }
-    work_through(shares, workers, 0, turn, f);
+    work_through(shares, workers, 0, order, f);
 #else
     try {
         // Isolated twice: a thread that waits here must not take up foreign work, which could come back to the same
@@ -124,11 +124,11 @@ inline void run_chunks(Index count, int workers, Turn turn, const ChunkFunction&
         tbb::this_task_arena::isolate([&] {
             tbb::task_group_context context{tbb::task_group_context::isolated};
             tbb::parallel_for(
-                0, workers, [&](int slot) { work_through(shares, workers, slot, turn, f); }, tbb::static_partitioner{},
+                0, workers, [&](int slot) { work_through(shares, workers, slot, order, f); }, tbb::static_partitioner{},
                 context);
         });
     } catch (const std::exception&) {  // std::bad_alloc, or std::runtime_error of a thread that can't be made
-        work_through(shares, workers, 0, turn, f);
+        work_through(shares, workers, 0, order, f);
     }
 #endif
 }
@@ -138,14 +138,14 @@ inline void run_chunks(Index count, int workers, Turn turn, const ChunkFunction&
 /// Calls f(chunk, slot) for chunk = 0 ... count - 1, each once, on up to `workers` threads of the caller's arena, and
 /// returns when all are done. It throws nothing: where memory or threads are short it goes on with fewer. Two calls at
 /// the same time have different slots (0 ... workers - 1): scratch memory goes by slot. A slot begins with the same
-/// chunks in every call, so what a core has in its caches is there again; backwards, each slot begins at the end of
+/// chunks in every call, so what a core has in its caches is there again; descending, each slot begins at the end of
 /// them. f must not throw and must not call for_each_chunk.
 template <class F>
-void for_each_chunk(Index count, int workers, const F& f, Turn turn = Turn::forwards) {
+void for_each_chunk(Index count, int workers, const F& f, ChunkOrder order = ChunkOrder::ascending) {
     const auto call = [](const void* function, Index chunk, int slot) {
         (*static_cast<const F*>(function))(chunk, slot);
     };
-    detail::run_chunks(count, workers, turn, {&f, call});
+    detail::run_chunks(count, workers, order, {&f, call});
 }
 
 }  // namespace resnet::inline v0

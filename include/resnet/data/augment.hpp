@@ -33,7 +33,8 @@ struct CropOptions {
 };
 
 /// A window of the image's size at a random place of the padded image. PyTorch: RandomCrop(size, padding).
-/// Error where padding is negative or above 2^20, or, when it meets an image, not smaller than a side that it reflects.
+/// Throws Error if padding is negative or above 2^20, or, when it meets an image, not smaller than a side that it
+/// reflects.
 Transform random_crop(const CropOptions& options = {});
 
 /// Left and right change places with probability 1 / 2. PyTorch: RandomHorizontalFlip.
@@ -49,7 +50,7 @@ struct CutoutOptions {
 };
 
 /// One colour in a square around a random pixel; what lies outside the image is cut off (DeVries & Taylor 2017).
-/// Error where the size is negative.
+/// Throws Error if the size is negative.
 Transform cutout(const CutoutOptions& options = {});
 
 struct ResizedCropOptions {
@@ -58,7 +59,7 @@ struct ResizedCropOptions {
 };
 
 /// A random part of the image, resized to the whole. PyTorch: RandomResizedCrop, ten tries and then the middle.
-/// Error where a range is empty, a share is not in (0, 1], or a ratio is not finite and above 0.
+/// Throws Error if a range is empty, a share is not in (0, 1], or a ratio is not finite and above 0.
 Transform random_resized_crop(const ResizedCropOptions& options = {});
 
 struct JitterOptions {
@@ -66,7 +67,7 @@ struct JitterOptions {
 };
 
 /// Brightness, contrast and saturation times random factors, in this order. PyTorch: ColorJitter, which draws the
-/// order, too. Error where a strength is not in 0 ... 1.
+/// order, too. Throws Error if a strength is not in 0 ... 1.
 Transform colour_jitter(const JitterOptions& options = {});
 
 // ---------------------------------------------------------------------------------------------------------------------

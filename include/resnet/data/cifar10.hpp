@@ -20,7 +20,7 @@ inline constexpr std::array<const char*, 10> cifar10_classes{"airplane", "automo
                                                              "dog",      "frog",       "horse", "ship", "truck"};
 
 /// Reads data_batch_1.bin ... data_batch_5.bin or test_batch.bin from `folder`, or from the folder cifar-10-batches-bin
-/// in it. FileError where a file is missing or can't be read; FormatError, naming the file and the byte, where its
+/// in it. Throws FileError if a file is missing or can't be read; FormatError, naming the file and the byte, where its
 /// length is not 10,000 records of 3,073 bytes or a label is above 9.
 Dataset load_cifar10(const std::filesystem::path& folder, Split split);
 

@@ -17,9 +17,9 @@ namespace resnet::inline v0 {
 /// Which of an image's two labels.
 enum class Cifar100Labels : std::uint8_t { superclass, fine };
 
-/// Reads train.bin or test.bin from `folder`, or from the folder cifar-100-binary in it. FileError where the file is
-/// missing or can't be read; FormatError, naming the file and the byte, where its length is not 50,000 (test: 10,000)
-/// records of 3,074 bytes, a superclass is above 19 or a class above 99.
+/// Reads train.bin or test.bin from `folder`, or from the folder cifar-100-binary in it. Throws FileError if the file
+/// is missing or can't be read; FormatError, naming the file and the byte, where its length is not 50,000 (test:
+/// 10,000) records of 3,074 bytes, a superclass is above 19 or a class above 99.
 Dataset load_cifar100(const std::filesystem::path& folder, Split split, Cifar100Labels labels = Cifar100Labels::fine);
 
 /// The file that `load_cifar100` reads; it throws where that is missing.

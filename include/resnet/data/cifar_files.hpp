@@ -35,18 +35,18 @@ struct CifarFormat {
 inline void read_cifar_file(const CifarFormat& format, const std::filesystem::path& path,
                             std::vector<std::uint8_t>& pixels, std::vector<int>& labels) {
     InputFile file{path, format.content};
-    const std::size_t labels_a_record = format.classes.size();
-    std::vector<std::uint8_t> record(labels_a_record + cifar_pixels);
+    const std::size_t labels_per_record = format.classes.size();
+    std::vector<std::uint8_t> record(labels_per_record + cifar_pixels);
     for (Index r = 0; r < format.records; ++r) {
         const std::uint64_t start = file.offset();
         if (file.read(record) < record.size())
             throw FormatError(at_byte(file.name(), file.offset()), format.content, "the end of the file");
-        for (std::size_t l = 0; l < labels_a_record; ++l)
+        for (std::size_t l = 0; l < labels_per_record; ++l)
             if (record[l] >= format.classes[l])
                 throw FormatError(at_byte(file.name(), start + l), text("a label of 0 to ", format.classes[l] - 1),
                                   std::to_string(int{record[l]}));
         labels.push_back(record[format.label]);
-        const std::uint8_t* const red = record.data() + labels_a_record;
+        const std::uint8_t* const red = record.data() + labels_per_record;
         const std::uint8_t* const green = red + cifar_extent.area();
         const std::uint8_t* const blue = green + cifar_extent.area();
         const auto begin = pixels.size();
@@ -63,7 +63,7 @@ inline void read_cifar_file(const CifarFormat& format, const std::filesystem::pa
         throw FormatError(at_byte(file.name(), end), text(format.content, " and the end of the file"), "more bytes");
 }
 
-/// `names` in `folder` or in the folder `unpacked` in it; FileError where the first of them is in neither.
+/// `names` in `folder` or in the folder `unpacked` in it; FileError if the first of them is in neither.
 inline std::vector<std::filesystem::path> cifar_files(const std::filesystem::path& folder, const char* unpacked,
                                                       const std::vector<std::string>& names, const char* set) {
     const std::array candidates{folder, folder / unpacked};

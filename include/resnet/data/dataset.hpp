@@ -26,8 +26,8 @@ enum class Split : std::uint8_t { train, test };
 /// count)`, copy nothing.
 class Dataset {
 public:
-    /// `pixels` is [N][H][W][3], `labels` is [N]. Error where their sizes differ from that, a label has no class, or a
-    /// side is longer than 65536.
+    /// `pixels` is [N][H][W][3], `labels` is [N]. Throws Error if their sizes differ from that, a label has no class,
+    /// or a side is longer than 65536.
     Dataset(Extent extent, std::vector<std::uint8_t> pixels, std::vector<int> labels, std::vector<std::string> classes)
         : extent_{extent},
           pixels_{std::move(pixels)},
@@ -42,7 +42,7 @@ public:
     ImageView images() const noexcept { return nhwc(pixels_.data(), size(), extent_); }
     std::span<const int> labels() const noexcept { return labels_; }
     const std::vector<std::string>& classes() const noexcept { return classes_; }
-    /// The name of a class. Error where it is none of this set's: a network may have more outputs.
+    /// The name of a class. Throws Error if it is none of this set's: a network may have more outputs.
     const std::string& class_name(int label) const {
         if (label < 0 || label >= std::ssize(classes_)) throw_no_class("class_name", label);
         return classes_[static_cast<std::size_t>(label)];

@@ -31,9 +31,9 @@ inline constexpr std::array<const char*, 10> fashion_mnist_classes{
 
 /// Reads {train,t10k}-images-idx3-ubyte and {train,t10k}-labels-idx1-ubyte, or the same with .gz, from `folder`. Images
 /// come out as 32 x 32 with three equal channels: two black pixels are added on each side, so that networks for
-/// CIFAR-10 take them. FileError where a file is missing or can't be read; FormatError, naming the file and the byte
-/// (of the content, where it is compressed), for a wrong magic number, count, extent or length, a label above 9, or a
-/// damaged gzip stream.
+/// CIFAR-10 take them. Throws FileError if a file is missing or can't be read; FormatError, naming the file and the
+/// byte (of the content, where it is compressed), for a wrong magic number, count, extent or length, a label above 9,
+/// or a damaged gzip stream.
 Dataset load_fashion_mnist(const std::filesystem::path& folder, Split split);
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -47,9 +47,9 @@ struct ImageFolder {
 /// Reads all photos below the folders in `folder`, on all workers of the caller's arena; the result does not depend on
 /// their number. Each is resized to cover the extent and cropped to its middle. Files of other names than .png, .jpg
 /// and .jpeg, and files in `folder` itself, are passed over.
-/// FileError where a folder can't be read or is a link to nowhere, there is no class, or a class has no photo (or none
-/// that can be read); Error where the extent is empty or too large; where broken files are refused, read_image's
-/// errors, and Error where a photo is so narrow that covering the extent makes it too large.
+/// Throws FileError if a folder can't be read or is a link to nowhere, there is no class, or a class has no photo (or
+/// none that can be read); Error if the extent is empty or too large; where broken files are refused, read_image's
+/// errors, and Error if a photo is so narrow that covering the extent makes it too large.
 ImageFolder load_image_folder(const std::filesystem::path& folder, const ImageFolderOptions& options = {});
 
 /// Whether a file has a photo's name: .png, .jpg or .jpeg, in small letters or capitals.

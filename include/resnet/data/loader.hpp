@@ -107,7 +107,7 @@ class Loader {
 public:
     class Epoch;
 
-    /// Error where the batch size or `ahead` is below 1, or where an epoch would have no batch.
+    /// Throws Error if the batch size or `ahead` is below 1, or where an epoch would have no batch.
     explicit Loader(const Dataset& data, LoaderOptions options = {});
     explicit Loader(Dataset&&, LoaderOptions = {}) = delete;  // the data would be gone
 

@@ -20,7 +20,7 @@
 namespace resnet::inline v0 {
 
 /// Writes each of the N images at the new extent to `output`, [N][extent.height][extent.width][C]; the channels keep
-/// their order. Error where the images are not uint8, an extent is empty, or `output` has not that many bytes.
+/// their order. Throws Error if the images are not uint8, an extent is empty, or `output` has not that many bytes.
 void resize(const ImageView& images, Extent extent, std::span<std::uint8_t> output);
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -168,8 +168,8 @@ void run_convolution_grad_weight(const Run<Scalar>& run, int index) {
     run.for_each_chunk(chunks.count(), run.convolution_work(shape), [&](Index chunk, int slot) {
         const Index copy = chunk / (chunks.taps * chunks.in_groups), rest = chunk % (chunks.taps * chunks.in_groups);
         const Index part = copy / chunks.bands, band = copy % chunks.bands;
-        const Index first_block = part * chunks.blocks_a_part,
-                    last_block = std::min(run.blocks(), first_block + chunks.blocks_a_part);
+        const Index first_block = part * chunks.blocks_per_part,
+                    last_block = std::min(run.blocks(), first_block + chunks.blocks_per_part);
         Scalar* const to = sums + copy * elements;
         if (planned.kernel == ConvolutionKernel::im2col) {
             if (!into_gradient || !add) std::fill_n(to, elements, Scalar{0});

@@ -25,7 +25,7 @@ struct InferenceMemory {
 /// What a run hands out: a tensor of the plan, there after so many steps.
 struct InferenceOutput {
     int tensor = -1, steps = 0;
-    Index columns = 0;      // elements an image
+    Index columns = 0;      // elements per image
     bool mirrored = false;  // the mean over the image and its mirror image; of logits
 };
 
@@ -62,7 +62,7 @@ void average_rows(const Run<Scalar>& run, int tensor, Scalar* rows) {
 /// How many images of a large batch go through the network together: whole blocks whose activations fit in the
 /// last-level cache beside the weights, but enough of them to share.
 template <class Scalar = float>
-Index images_a_part(const Plan& plan) {
+Index images_per_part(const Plan& plan) {
     constexpr Index cache = Index{16} << 20;
     const Index image = plan.arena_elements(1) * static_cast<Index>(sizeof(Scalar));
     return std::max<Index>(round_up(std::max<Index>(cache / image, 16), plan.block()), plan.block());
@@ -113,14 +113,14 @@ public:
     /// Memory for one call with so many images.
     void reserve(Index images) {
         const Lease memory = borrow();
-        memory->workspace.reserve(std::min(images, images_a_part<Scalar>(plan_)));
+        memory->workspace.reserve(std::min(images, images_per_part<Scalar>(plan_)));
         memory->result.reserve(images * logits().columns);
     }
 
     /// Writes [N][columns] of an output. A large batch goes through the network in parts that stay in the caches.
     void run(Memory& memory, const ImageView& images, const InferenceOutput& output, Scalar* rows,
              const auto& observe) const {
-        const Index part = images_a_part<Scalar>(plan_);
+        const Index part = images_per_part<Scalar>(plan_);
         for (Index first = 0; first < images.images; first += part) {
             const Index count = std::min(part, images.images - first);
             memory.workspace.reserve(count);

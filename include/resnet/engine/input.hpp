@@ -70,7 +70,7 @@ void load_block(const ImageView& view, const PixelScaling<Scalar>& scaling, Scal
 
 }  // namespace detail
 
-/// Error where bytes could not be normalised with it, or would all become the same.
+/// Throws Error if bytes could not be normalised with it, or would all become the same.
 inline void check_normalization(const Normalization& normalization) {
     for (const float mean : normalization.mean)
         if (!std::isfinite(mean)) throw Error("normalization", "finite means", std::to_string(mean));
@@ -79,7 +79,7 @@ inline void check_normalization(const Normalization& normalization) {
             throw Error("normalization", "finite standard deviations above 0", std::to_string(deviation));
 }
 
-/// Throws Error where the view is not what the network reads. No images are.
+/// Throws Error if the view is not what the network reads. No images are.
 inline void check_images(const ImageView& view, Extent extent) {
     if (view.images < 0) throw Error("images", "at least no image", std::to_string(view.images));
     if (view.images > 0 && view.data == nullptr) throw Error("images", "pixels", "a null pointer");

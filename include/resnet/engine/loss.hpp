@@ -11,7 +11,7 @@
 
 namespace resnet::inline v0 {
 
-/// Throws Error where targets do not fit the batch or the classes.
+/// Throws Error if targets do not fit the batch or the classes.
 inline void check_targets(const Targets& targets, Index images, int classes) {
     if (static_cast<Index>(targets.labels.size()) != images)
         throw Error("targets", std::to_string(images) + " labels, one an image", std::to_string(targets.labels.size()),

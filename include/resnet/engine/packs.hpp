@@ -55,7 +55,7 @@ void pack_tap(const Packing<Scalar>& to, int tap, Index position, Index live) {
 
 /// One tap of a direct pack for the gradient of the input, whose output channels are the layer's input channels.
 template <class Scalar>
-void pack_turned_tap(const Packing<Scalar>& to, int tap, Index position, Index live) {
+void pack_transposed_tap(const Packing<Scalar>& to, int tap, Index position, Index live) {
     const Index in = to.step.shape.in, out = to.step.shape.out;
     for (int p = 0; p < to.panels.count(); ++p) {
         const Panels::Panel panel = to.panels[p];
@@ -87,9 +87,9 @@ void pack_winograd_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) 
     }
 }
 
-/// The same for the gradient of the input, strips of output channels: kernel turned by half a turn, channels exchanged.
+/// The same for the gradient of the input, strips of output channels: kernel rotated by 180 degrees, channels exchanged.
 template <class Scalar>
-void pack_winograd_turned_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) {
+void pack_winograd_rotated_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) {
     const Index in = to.step.shape.in, out = to.step.shape.out, first = Index{strip} * pack_strip;
     for (int p = 0; p < to.panels.count(); ++p) {
         const Panels::Panel panel = to.panels[p];
@@ -184,12 +184,12 @@ private:
             Scalar* scratch = scratch_.data() + slot * detail::winograd_pack_scratch;
             if (step.kernel == ConvolutionKernel::winograd) {
                 forward ? detail::pack_winograd_strip(to, task.piece, scratch)
-                        : detail::pack_winograd_turned_strip(to, task.piece, scratch);
+                        : detail::pack_winograd_rotated_strip(to, task.piece, scratch);
             } else {
                 const int tap = resnet::at(step.table.live, task.piece);
                 const auto live = static_cast<Index>(step.table.live.size());
                 forward ? detail::pack_tap(to, tap, task.piece, live)
-                        : detail::pack_turned_tap(to, tap, task.piece, live);
+                        : detail::pack_transposed_tap(to, tap, task.piece, live);
             }
         });
     }

@@ -1,5 +1,5 @@
 // A Program made ready to run on this CPU: kernel and tables of each step, where its packed weights lie, and where each
-// tensor in the arena. A plan is independent of the batch: offsets are counted in elements an image.
+// tensor in the arena. A plan is independent of the batch: offsets are counted in elements per image.
 #pragma once
 
 #include <algorithm>
@@ -34,13 +34,13 @@ struct PlannedStep {
 
 struct PlanOptions {
     ChoiceOptions choice{};
-    int block = 0;  // images a block; 0: by the network
+    int block = 0;  // images per block; 0: by the network
     Isa isa = current_isa();
 };
 
 class Plan {
 public:
-    /// Error where a tensor has more than 2^30 positions.
+    /// Throws Error if a tensor has more than 2^30 positions.
     Plan(Graph graph, Program program, const PlanOptions& options, Panels panels);
 
     const Graph& graph() const noexcept { return graph_; }

@@ -1,4 +1,4 @@
-// Pooling steps, a block or a band of rows a chunk.
+// Pooling steps: each chunk is a block, or a band of its rows.
 #pragma once
 
 #include <resnet/engine/run.hpp>

@@ -49,7 +49,7 @@ struct Run {
 
     /// for_each_chunk on as many of the workspace's workers as the work is worth.
     void for_each_chunk(Index count, Index work, const auto& f) const {
-        resnet::for_each_chunk(count, workers_for(work, workspace.workers()), f, workspace.next_turn());
+        resnet::for_each_chunk(count, workers_for(work, workspace.workers()), f, workspace.next_order());
     }
 };
 

@@ -60,9 +60,9 @@ public:
                             "one (a batch of 1 image on a 1x1 map)", "drop the last batch or change the batch size");
     }
 
-    /// Mean loss of a batch; running statistics are computed but kept apart. Error where images or targets do not fit;
-    /// NotFiniteError where the loss is not a number. Then the model is as it was. Calls observe(step) after each step,
-    /// and observe(-1) when a step's weights are packed.
+    /// Mean loss of a batch; running statistics are computed but kept apart. Throws Error if images or targets do not
+    /// fit; NotFiniteError if the loss is not a number. Then the model is as it was. Calls observe(step) after each
+    /// step, and observe(-1) when a step's weights are packed.
     double forward(const ImageView& images, const Targets& targets, const Normalization& normalization,
                    const auto& observe) {
         ready_ = false;
@@ -122,8 +122,8 @@ public:
     }
 
     /// One optimizer step on `scale` times the gradients; returns their norm before clipping. Commits the staged
-    /// statistics. NotFiniteError where the norm is not finite; then the model is as it was. Error without a backward
-    /// before, and where the weights have changed since.
+    /// statistics. Throws NotFiniteError if the norm is not finite; then the model is as it was. Error without a
+    /// backward before, and where the weights have changed since.
     double apply(double scale) {
         if (!std::exchange(has_gradients_, false)) throw Error("apply", "a backward before each apply", "none");
         if (gradients_generation_ != weights_.generation()) {
@@ -273,7 +273,7 @@ private:
             }
         }
     }
-    /// NotFiniteError where running statistics would take in what they could never get rid of.
+    /// Throws NotFiniteError if running statistics would take in what they could never get rid of.
     void check_moments(const Norm& norm) {
         const int channels = at(plan_->graph().layers, norm.layer).normalized;
         const double *mean = workspace_->moments(plan_->tensor(norm.tensor).moments), *squares = mean + channels;

@@ -2,23 +2,19 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <resnet/core/buffer.hpp>
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
-#include <resnet/core/parallel.hpp>
-#include <resnet/core/random.hpp>
-#include <resnet/graph/initialization.hpp>
+#include <resnet/engine/reorder.hpp>
 #include <resnet/graph/program.hpp>
 #include <resnet/graph/rules.hpp>
 
@@ -39,82 +35,6 @@ struct StateEntry {
         return n;
     }
 };
-
-namespace detail {
-
-/// '*' any number of characters, '?' one. Only the last '*' is ever given more characters: those before it can keep the
-/// fewest. So the time is at most the product of the lengths, whatever a file names its tensors.
-constexpr bool matches(std::string_view pattern, std::string_view text) {
-    constexpr std::size_t none = std::string_view::npos;
-    std::size_t p = 0, t = 0, star = none, after_star = 0;
-    while (t < text.size()) {
-        if (p < pattern.size() && pattern[p] == '*') {
-            star = p++;
-            after_star = t;
-        } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
-            ++p;
-            ++t;
-        } else if (star != none) {
-            p = star + 1;
-            t = ++after_star;
-        } else {
-            return false;
-        }
-    }
-    return pattern.find_first_not_of('*', p) == none;
-}
-
-inline constexpr Index reorder_strip = 64;  // output channels
-
-/// Copies a parameter between our order, [height][width][in][out], and PyTorch's, [out][in][height][width]; a linear
-/// layer's features are [in][height][width]. The side that is const is read. Of the output channels first ... first +
-/// count - 1 alone, where `theirs` begins; strips of reorder_strip can be had apart.
-/// By tiles, since element after element is a cache miss each: 64 channels of ours are four lines in a page, 16 rows of
-/// theirs one line. (16 x 64 and 32 x 64 took two to three times as long for CifarResNet18, AMD EPYC, g++ 12.)
-template <class Ours, class Theirs>
-requires(std::is_const_v<Ours> != std::is_const_v<Theirs>) void reorder(const ParameterSpec& spec, Ours* ours,
-                                                                        Theirs* theirs, Index first, Index count) {
-    constexpr Index columns = reorder_strip, rows = 16;
-    std::remove_const_t<Ours> tile[rows][columns];
-    const Index taps = Index{spec.height} * spec.width, in = spec.in, length = in * taps;
-    for (Index o = 0; o < count; o += columns) {
-        const Index width = std::min(columns, count - o);
-        for (Index row = 0; row < length; row += rows) {
-            const Index height = std::min(rows, length - row);
-            Theirs* const corner = theirs + o * length + row;
-            if constexpr (std::is_const_v<Theirs>) {
-                for (Index c = 0; c < width; ++c)
-                    for (Index r = 0; r < height; ++r) tile[r][c] = corner[c * length + r];
-            }
-            Index i = row / taps, tap = row % taps;
-            for (Index r = 0; r < height; ++r) {
-                Ours* const line = ours + (tap * in + i) * spec.out + first + o;
-                if constexpr (std::is_const_v<Ours>) std::copy_n(line, width, tile[r]);
-                else std::copy_n(tile[r], width, line);
-                if (++tap == taps) {
-                    tap = 0;
-                    ++i;
-                }
-            }
-            if constexpr (std::is_const_v<Ours>) {
-                for (Index c = 0; c < width; ++c)
-                    for (Index r = 0; r < height; ++r) corner[c * length + r] = tile[r][c];
-            }
-        }
-    }
-}
-
-/// All of it, on all threads.
-template <class Ours, class Theirs>
-void reorder(const ParameterSpec& spec, Ours* ours, Theirs* theirs) {
-    const Index length = spec.size() / spec.out, strips = divide_up(spec.out, reorder_strip);
-    for_each_chunk(strips, workers_for(spec.size(), worker_count()), [&](Index strip, int) {
-        const Index first = strip * reorder_strip;
-        reorder(spec, ours, theirs + first * length, first, std::min<Index>(reorder_strip, spec.out - first));
-    });
-}
-
-}  // namespace detail
 
 /// Of batches or steps: an int64 has room for nine times as many.
 inline constexpr std::int64_t largest_count = 1'000'000'000'000'000'000;
@@ -194,7 +114,7 @@ public:
     }
 
     /// Takes values in PyTorch's order; those of a parameter can go to another buffer that is laid out like the
-    /// parameters. Error where their number is wrong, or num_batches_tracked is no count; then nothing has changed.
+    /// parameters. Throws Error if their number is wrong, or num_batches_tracked is no count; then nothing has changed.
     void write(const StateEntry& entry, std::span<const Scalar> values, Scalar* buffer = nullptr) {
         if (static_cast<Index>(values.size()) != entry.elements())
             throw Error(entry.name, std::to_string(entry.elements()) + " values", std::to_string(values.size()));
@@ -216,55 +136,8 @@ public:
         changed();
     }
 
-    /// Draws new parameters and resets the statistics. Every value depends only on (seed, parameter, position).
-    void initialize(Seed seed, Initialization method) {
-        for (int index = 0; index < static_cast<int>(graph_.parameters.size()); ++index) {
-            const Parameter& p = at(graph_.parameters, index);
-            Scalar* values = parameter(index);
-            if (p.spec.role != Role::weight && p.spec.role != Role::bias) {
-                std::fill_n(values, p.spec.size(), static_cast<Scalar>(p.spec.initial));
-                continue;
-            }
-            const Random random{seed, Purpose::initialize, static_cast<std::uint32_t>(index)};
-            const ParameterSpec& weight = at(graph_.parameters, at(graph_.layers, p.layer).first_parameter).spec;
-            const double taps = static_cast<double>(weight.height) * weight.width;
-            const double bound = 1 / std::sqrt(taps * weight.in), deviation = std::sqrt(2 / (taps * weight.out));
-            const bool filters = p.spec.role == Role::weight && p.spec.dimensions == 4,
-                       normal = filters && method == Initialization::kaiming_normal_fan_out;
-            const Index passing = filters && method == Initialization::identity ? std::min(p.spec.in, p.spec.out) : 0;
-            const Index centre = Index{p.spec.height / 2} * p.spec.width + p.spec.width / 2;
-            // A strip of output channels at a time: its numbers in PyTorch's order, which they are drawn in, then in
-            // ours.
-            const Index length = p.spec.size() / p.spec.out, strip = detail::reorder_strip * length;
-            const Index strips = divide_up(p.spec.out, detail::reorder_strip);
-            const int workers = workers_for(p.spec.size() * 16, worker_count());  // a draw costs as much as 16 numbers
-            Buffer<Scalar> drawn(std::min<Index>(workers, strips) * strip);
-            for_each_chunk(strips, workers, [&](Index chunk, int slot) {
-                const Index first = chunk * detail::reorder_strip;
-                const Index count = std::min<Index>(detail::reorder_strip, p.spec.out - first);
-                Scalar* const theirs = drawn.data() + slot * strip;
-                for (Index k = 0; k < count * length; ++k) {
-                    const auto position = static_cast<std::uint64_t>(first * length + k);
-                    theirs[k] = static_cast<Scalar>(normal ? deviation * random.normal(position)
-                                                           : bound * (2 * random.uniform(position) - 1));
-                }
-                for (Index out = first; out < std::min(passing, first + count); ++out) {
-                    Scalar* const filter = theirs + (out - first) * length;
-                    std::fill_n(filter, length, Scalar{0});
-                    filter[out * p.spec.height * p.spec.width + centre] = 1;
-                }
-                detail::reorder(p.spec, values, static_cast<const Scalar*>(theirs), first, count);
-            });
-        }
-        for (const StateEntry& entry : state_)
-            if (entry.kind != StateEntry::Kind::parameter)
-                write(entry, std::vector<Scalar>(static_cast<std::size_t>(entry.elements()),
-                                                 entry.kind == StateEntry::Kind::running_var ? Scalar{1} : Scalar{0}));
-        changed();
-    }
-
-    /// Error where a graph of the same network, of images of another extent, reads a linear layer's weights in another
-    /// order than they lie here: flattened maps of other channels, in a body that asks for the extent.
+    /// Throws Error if a graph of the same network, of images of another extent, reads a linear layer's weights in
+    /// another order than they lie here: flattened maps of other channels, in a body that asks for the extent.
     void check_layout(const Graph& other) const {
         for (const Node& node : other.nodes) {
             if (node.op != Op::linear) continue;

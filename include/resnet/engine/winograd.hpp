@@ -103,7 +103,7 @@ struct WinogradEpilogue {
     bool accumulate = false, relu = false, collects_moments = false;
 };
 
-/// A convolution of tensor `from` to tensor `to`: forward, or the gradient of the input with the turned weights.
+/// A convolution of tensor `from` to tensor `to`: forward, or the gradient of the input with the rotated weights.
 template <class Scalar>
 class WinogradConvolution {
 public:
@@ -205,13 +205,13 @@ private:
     }
 
     void run_stationary() const {
-        const Index parts = winograd_map_parts(run_.plan, tiles_, run_.images()), bands_a_part = bands_ / parts,
+        const Index parts = winograd_map_parts(run_.plan, tiles_, run_.images()), bands_per_part = bands_ / parts,
                     group = winograd_group_blocks(run_.plan, tiles_.area());
         // Several blocks, or a part of one.
         for (Index first = 0; first < run_.blocks(); first += group)
             for (Index part = 0; part < parts; ++part)
-                run_group(first * bands_ + part * bands_a_part,
-                          (std::min(first + group, run_.blocks()) - 1) * bands_ + (part + 1) * bands_a_part);
+                run_group(first * bands_ + part * bands_per_part,
+                          (std::min(first + group, run_.blocks()) - 1) * bands_ + (part + 1) * bands_per_part);
     }
 
     void run_group(Index first, Index last) const {

@@ -3,50 +3,16 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include <resnet/core/buffer.hpp>
 #include <resnet/core/parallel.hpp>
-#include <resnet/engine/chunks.hpp>
 #include <resnet/engine/plan.hpp>
+#include <resnet/engine/workspace_sizes.hpp>
 
 namespace resnet::inline v0 {
-
-/// Elements of a workspace's arrays for a batch: what Workspace allocates, and what Plan::bytes counts.
-struct WorkspaceSizes {
-    Index arena = 0, partial_sums = 0, partial_weights = 0, winograd = 0, zeros = 0;
-    Index moments = 0, norms = 0, coefficients = 0;  // whatever the batch
-    Index scratch = 0;                               // bytes a worker
-};
-
-namespace detail {
-/// Rows of Workspace::coefficients, for pointwise steps; two of each, but one of shift.
-enum CoefficientRow : int {
-    scale_row = 0,
-    shift_row = 2,
-    mean_row = 3,
-    slope_row = 5,
-    offset_row = 7,
-    coefficient_rows = 9
-};
-}  // namespace detail
-
-/// For a batch of at least one image.
-template <class Scalar>
-WorkspaceSizes workspace_sizes(const Plan& plan, Index images) {
-    WorkspaceSizes sizes{.arena = plan.arena_elements(images),
-                         .partial_sums = partial_sums_needed(plan, images),
-                         .partial_weights = partial_weights_needed(plan, images),
-                         .winograd = winograd_needed(plan, images),
-                         .zeros = Index{plan.block()} * plan.most_channels(),
-                         .coefficients = detail::coefficient_rows * round_up(plan.most_channels(), 16),
-                         .scratch = scratch_needed<Scalar>(plan)};
-    for (const Tensor& tensor : plan.program().tensors)
-        if (tensor.moments >= 0) sizes.moments += Index{2} * tensor.channels;
-    for (const Norm& norm : plan.program().norms)
-        sizes.norms += Index{2} * at(plan.graph().layers, norm.layer).normalized;
-    return sizes;
-}
 
 template <class Scalar>
 class Workspace {
@@ -105,9 +71,10 @@ public:
     Scalar* winograd() noexcept { return winograd_.data(); }
     /// A position of padding: zeros for a block's images and any tensor's channels.
     const Scalar* zeros() const noexcept { return zeros_.data(); }
-    /// Passes go forwards and backwards in turn: one over images that follows such a one begins with those left in the
-    /// caches.
-    Turn next_turn() noexcept { return turn_ = turn_ == Turn::forwards ? Turn::backwards : Turn::forwards; }
+    /// Passes alternate: one over images begins with those that the pass before it left in the caches.
+    ChunkOrder next_order() noexcept {
+        return order_ = order_ == ChunkOrder::ascending ? ChunkOrder::descending : ChunkOrder::ascending;
+    }
     std::byte* scratch(int slot) noexcept { return scratch_.data() + slot * scratch_stride_; }
 
     Buffer<Scalar>& arena() noexcept { return arena_; }
@@ -120,7 +87,7 @@ private:
     const Plan* plan_;
     Index images_ = 0, scratch_stride_ = 0;
     int workers_ = 0;
-    Turn turn_ = Turn::backwards;
+    ChunkOrder order_ = ChunkOrder::descending;
     Buffer<Scalar> arena_, coefficients_, partial_weights_, winograd_, zeros_;
     Buffer<double> moments_, norms_, partial_sums_;
     Buffer<std::byte> scratch_;

@@ -84,7 +84,7 @@ constexpr std::vector<Lifetime> lifetimes(const Program& program) {
     return lives;
 }
 
-/// The largest number of elements an image that are alive at once.
+/// The largest number of elements per image that are alive at once.
 constexpr Index peak_elements(const Program& program) {
     const std::vector<Lifetime> lives = lifetimes(program);
     std::vector<Index> change(program.steps.size() + 2, 0);

@@ -60,7 +60,7 @@ constexpr Features<F> operator*(Features<F> x, float factor) {
 }
 
 /// The largest of each window; padding never wins. Output N x Ho x Wo x C with Ho = (H + 2 Padding - Size) / Stride
-/// + 1, rounded down. Error where the map is smaller than the window, or padding more than half of it.
+/// + 1, rounded down. Throws Error if the map is smaller than the window, or padding more than half of it.
 /// PyTorch: F.max_pool2d(x, Size, Stride, Padding).
 template <int Size, int Stride = Size, int Padding = 0, int C>
 requires window_is_positive<Size, Stride, Padding>
@@ -86,7 +86,7 @@ constexpr Features<C> adaptive_avg_pool2d(Value<C> x) {
 }
 
 /// The map as F = channels x height x width features, in PyTorch's order (channels outermost) as far as files and
-/// parameter(name) are concerned. Nothing moves in memory. Error where the map has another number of values.
+/// parameter(name) are concerned. Nothing moves in memory. Throws Error if the map has another number of values.
 template <int F, int C>
 constexpr Features<F> flatten(Value<C> x) {
     const Node node = detail::unary(Op::flatten, x);

@@ -44,7 +44,7 @@ struct Misfits {
         different.push_back(text(name, " ", found, " instead of ", expected));
     }
 
-    /// FormatError where there are any; a hint may say what to do.
+    /// Throws FormatError if there are any; a hint may say what to do.
     void check(const std::string& file, std::string_view expected, std::string_view hint = {}) const {
         std::string found;
         for (const auto& [kind, names] : {std::pair{" missing: ", &missing}, std::pair{" unexpected: ", &unexpected},

@@ -36,14 +36,14 @@ requires std::is_arithmetic_v<T> std::optional<T> number_of_text(std::string_vie
     return number;
 }
 
-/// The text under a key. FormatError where there is none.
+/// The text under a key. Throws FormatError if there is none.
 inline const std::string& text_in(const TensorFile& file, const std::string& key) {
     const auto found = file.metadata().find(key);
     if (found == file.metadata().end()) throw FormatError(file.name(), text("metadata with the key ", key), "none");
     return found->second;
 }
 
-/// The number under a key. FormatError where there is none, or another text.
+/// The number under a key. Throws FormatError if there is none, or another text.
 template <class T>
 T number_in(const TensorFile& file, const std::string& key) {
     const std::string& found = text_in(file, key);

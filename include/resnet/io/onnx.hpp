@@ -35,8 +35,8 @@ struct OnnxOptions {
 /// Writes the network and its weights. Input `images`, [N][3][height][width] floats that are already normalised (mean
 /// and standard deviation stand in the file's metadata under the names that `save` gives them); output `logits`,
 /// [N][classes]; N is left open. Tensors have PyTorch's names. Atomically and durably, as `save`.
-/// Error where the network has a custom operation, which ONNX does not know, or 2 GiB of weights; NotFiniteError where
-/// a number is not finite as a float; FileError where the file can't be written.
+/// Throws Error if the network has a custom operation, which ONNX does not know, or 2 GiB of weights; NotFiniteError if
+/// a number is not finite as a float; FileError if the file can't be written.
 /// PyTorch: torch.onnx.export(net.eval(), images, path, dynamic_shapes=...).
 template <class Net, class Scalar>
 void to_onnx(const Model<Net, Scalar>& model, const std::filesystem::path& path, const OnnxOptions& options = {});

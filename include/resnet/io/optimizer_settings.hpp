@@ -51,8 +51,8 @@ inline Metadata settings_text(const OptimizerSettings& settings) {
     return metadata;
 }
 
-/// The settings that a file states for the same optimizer. FormatError where one is missing, no number, or none that
-/// the optimizer takes.
+/// The settings that a file states for the same optimizer. Throws FormatError if one is missing, no number, or none
+/// that the optimizer takes.
 inline OptimizerSettings settings_of(const TensorFile& file, OptimizerSettings settings) {
     std::visit(
         [&](auto& s) {

@@ -67,7 +67,7 @@ struct Report {
 };
 
 /// The page. `chart_js` is the text of chart.min.js (Debian: libjs-chart.js).
-/// Error where a series, a row or the confusion has another length than it must, or `chart_js` is empty.
+/// Throws Error if a series, a row or the confusion has another length than it must, or `chart_js` is empty.
 std::string report_html(const Report& report, std::string_view chart_js);
 
 /// Writes the page; atomically, so that who opens it in the middle of a run sees a whole one. FileError as AtomicFile.

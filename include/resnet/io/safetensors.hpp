@@ -65,7 +65,7 @@ requires std::ranges::borrowed_range<Values> TensorRecord tensor_record(std::str
 class TensorFile {
 public:
     /// Reads the whole file: its bytes are held once, and the tensors refer to them.
-    /// FileError where it can't be read. FormatError, naming the file, the tensor and what was expected, where the
+    /// Throws FileError if it can't be read. FormatError, naming the file, the tensor and what was expected, where the
     /// header is longer than 1 MiB or than the file; a key is twice in it, unknown or missing; a type is none of
     /// TensorType's; a shape's product overflows or differs from the bytes given to it; the tensors' data overlaps, has
     /// holes or ends elsewhere than the file; or a checksum is wrong. A file of ours must have one, and a version that
@@ -82,7 +82,7 @@ public:
     /// Null where no tensor has that name.
     const TensorRecord* find(std::string_view name) const noexcept;
 
-    /// The elements of a tensor, converted (see `convert`). FormatError where it is missing, has another number of
+    /// The elements of a tensor, converted (see `convert`). Throws FormatError if it is missing, has another number of
     /// elements than `values`, or holds what is no value of an integer type T.
     template <class T>
     void read(std::string_view name, std::span<T> values) const;
@@ -101,7 +101,7 @@ private:
 /// Writes the tensors to a file, atomically and durably (AtomicFile). Equal arguments give equal bytes: tensors come in
 /// the order given, but those with longer elements first, so that each is aligned (PyTorch can't read it otherwise).
 /// Metadata is the caller's, but for the keys `format`, `format_version` and `checksum`.
-/// FileError where it can't be written; Error where the result would not be a valid file: a name twice, bytes that
+/// Throws FileError if it can't be written; Error if the result would not be a valid file: a name twice, bytes that
 /// don't fit the shape, a header of more than 1 MiB.
 void write_tensor_file(const std::filesystem::path& path, std::span<const TensorRecord> tensors,
                        Metadata metadata = {});
@@ -138,7 +138,7 @@ inline SafetensorsPrefix read_prefix(InputFile& file, std::uint64_t file_bytes) 
     return prefix;
 }
 
-/// FormatError where a file of ours is of another version than this library's.
+/// Throws FormatError if a file of ours is of another version than this library's.
 inline void check_version(const Metadata& metadata, const std::string& file) {
     if (!is_ours(metadata)) return;
     const auto version = metadata.find("format_version");

@@ -42,7 +42,7 @@ inline constexpr std::uint64_t safetensors_header_limit = 1 << 20;
 SafetensorsHeader parse_safetensors_header(std::string_view text, std::uint64_t data_bytes, const std::string& file);
 
 /// The text of a header, padded with spaces so that the data after it is aligned to 8 bytes.
-/// Error where a name is not UTF-8.
+/// Throws Error if a name is not UTF-8.
 std::string format_safetensors_header(const SafetensorsHeader& header, const std::string& file);
 
 /// A name from a file that nobody has vetted, fit for a message: escaped, and not longer than a line.

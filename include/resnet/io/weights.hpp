@@ -21,6 +21,7 @@
 #include <resnet/core/buffer.hpp>
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
+#include <resnet/core/wildcard.hpp>
 #include <resnet/io/fit.hpp>
 #include <resnet/io/numbers.hpp>
 #include <resnet/io/safetensors.hpp>
@@ -42,14 +43,14 @@ struct LoadOptions {
 /// of ours it takes the normalisation too, and from a checkpoint the model alone, or its average (LoadOptions::prefix).
 /// As in PyTorch, num_batches_tracked may be missing and then stays as it is.
 /// FileError or FormatError, as TensorFile; FormatError that lists every name that is missing, unexpected, or of
-/// another shape or kind; Error where a pattern matches nothing. Whatever it throws, the model is as it was.
+/// another shape or kind; Error if a pattern matches nothing. Whatever it throws, the model is as it was.
 template <class Net, class Scalar>
 void load(Model<Net, Scalar>& model, const std::filesystem::path& path, const LoadOptions& options = {});
 
 /// Writes all weights and statistics, and the normalisation as metadata; atomically and durably. `notes` are texts of
 /// the caller's, such as the recipe and the seed: TensorFile{path}.metadata() has each under note.<its name>, with
 /// U+FFFD for bytes that are no UTF-8, as names of files may have them.
-/// FileError where it can't be written, NotFiniteError where a number is not finite, Error for notes longer than a
+/// Throws FileError if it can't be written, NotFiniteError if a number is not finite, Error for notes longer than a
 /// header may be (write_tensor_file): then the old file is as it was, but for a last "to sync the folder".
 template <class Net, class Scalar>
 void save(const Model<Net, Scalar>& model, const std::filesystem::path& path, const Metadata& notes = {});
@@ -74,7 +75,7 @@ bool all_finite(std::span<const Scalar> values) {
     return (carried & sign) == 0;
 }
 
-/// NotFiniteError where a number is infinite or none: what diverged must not take the place of what was good.
+/// Throws NotFiniteError if a number is infinite or none: what diverged must not take the place of what was good.
 template <class Scalar>
 void check_finite(const std::string& name, std::span<const Scalar> values) {
     if (all_finite(values)) return;
@@ -104,7 +105,7 @@ public:
         tensors_.push_back(tensor_record(std::move(name), entry.shape, tensor));
         return tensor;
     }
-    /// NotFiniteError where a number is infinite or none.
+    /// Throws NotFiniteError if a number is infinite or none.
     void add_model(const Weights<Scalar>& weights, std::string_view prefix = {}) {
         for (const StateEntry& entry : weights.state()) {
             if (entry.kind != StateEntry::Kind::num_batches_tracked) {
@@ -131,7 +132,7 @@ private:
 template <class Scalar>
 class ModelTensors {
 public:
-    /// `tensors`: one for each entry of the state, or null. FormatError where a counter is no int64 of 0 ... 1e18.
+    /// `tensors`: one for each entry of the state, or null. Throws FormatError if a counter is no int64 of 0 ... 1e18.
     ModelTensors(const TensorFile& file, std::span<const StateEntry> state,
                  std::span<const TensorRecord* const> tensors) {
         std::size_t longest = 0;
@@ -223,8 +224,8 @@ inline std::array<float, 3> numbers_of_text(std::string_view text, const std::st
 
 inline constexpr auto mean_key = "normalization.mean", deviation_key = "normalization.standard_deviation";
 
-/// The normalisation that a file of ours states; the default where it states none. FormatError where a model can't have
-/// it.
+/// The normalisation that a file of ours states; the default where it states none. Throws FormatError if a model can't
+/// have it.
 inline Normalization normalization_of(const TensorFile& file, Normalization normalization) {
     const auto numbers = [&file](const char* key, std::array<float, 3>& into) {
         const auto found = file.metadata().find(key);

@@ -212,7 +212,7 @@ void convolution(const ConvolutionJob<Scalar>& job) noexcept {
     // output.
     constexpr Index depth_block = 576;
     const Index pieces = divide_up(in, depth_block), piece = divide_up(in, pieces);
-    const int taps_a_block = static_cast<int>(std::max<Index>(1, depth_block / in));
+    const int taps_per_block = static_cast<int>(std::max<Index>(1, depth_block / in));
 
     // Where neighbours lie at a constant distance a run is one matrix, else a matrix for each position.
     const bool merged = b == 1 || (table.input_step == 1 && table.output_step == 1);
@@ -231,7 +231,7 @@ void convolution(const ConvolutionJob<Scalar>& job) noexcept {
         const TileWeights<Scalar> weight{job.weight + panel.first * depth_total, panel.vectors * lanes * depth_total,
                                          weights_ahead(most_rows)};
         const Index width = Index{panel.vectors} * lanes;
-        for (int first_tap = 0; first_tap < live; first_tap += taps_a_block)
+        for (int first_tap = 0; first_tap < live; first_tap += taps_per_block)
             for (Index k = 0; k < in; k += piece)
                 for (Index r = job.first_run; r < job.last_run; ++r) {
                     const GatherRun& run = table.runs[static_cast<std::size_t>(r)];
@@ -240,7 +240,7 @@ void convolution(const ConvolutionJob<Scalar>& job) noexcept {
                     for (int t = 0; t < run.taps; ++t) {
                         const GatherTap& tap = table.taps[static_cast<std::size_t>(run.first_tap + t)];
                         if (tap.weight < first_tap) ++before;
-                        else if (tap.weight < first_tap + taps_a_block)
+                        else if (tap.weight < first_tap + taps_per_block)
                             taps[count++] = {tap.input * b * in + k, (tap.weight * in + k) * width};
                     }
                     // A run without taps (all padding) is written once, with the first block.

@@ -19,10 +19,10 @@ template <class Scalar>
 void add_tap(const ConvolutionJob<Scalar>& job, const Panels::Panel& panel, int group, Index t, TapRows<Scalar>& rows) {
     const Index in = job.in, live = static_cast<Index>(job.table->live.size());
     const Index width = Index{panel.vectors} * Vector<Scalar>::lanes, panel_stride = width * live * in;
-    const Index sums_a_row = group * width, valid = group == 1 ? panel.valid : sums_a_row;
+    const Index sums_per_row = group * width, valid = group == 1 ? panel.valid : sums_per_row;
     const Scalar* weight = job.weight + (panel.first * live + t * width) * in;
     for (int r = 0; r < rows.count; ++r)
-        std::copy_n(job.output + rows.output[r] * job.out + panel.first, valid, rows.sums + r * sums_a_row);
+        std::copy_n(job.output + rows.output[r] * job.out + panel.first, valid, rows.sums + r * sums_per_row);
     for (Index k = 0; k < in; k += rows.depth) {
         const Index depth = std::min(rows.depth, in - k);
         // Nearer weights are not worth a block's notice: the tutorial's network is 1 % slower with it.
@@ -34,10 +34,10 @@ void add_tap(const ConvolutionJob<Scalar>& job, const Panels::Panel& panel, int 
         const Tap tap{0, 0};
         convolution_rows(
             rows.count, panel, group, rows.inputs, depth, &tap, 1, depth, weights,
-            {.output = rows.sums, .start = rows.sums, .stride = sums_a_row, .bias = nullptr, .relu = false});
+            {.output = rows.sums, .start = rows.sums, .stride = sums_per_row, .bias = nullptr, .relu = false});
     }
     for (int r = 0; r < rows.count; ++r)
-        std::copy_n(rows.sums + r * sums_a_row, valid, job.output + rows.output[r] * job.out + panel.first);
+        std::copy_n(rows.sums + r * sums_per_row, valid, job.output + rows.output[r] * job.out + panel.first);
     rows.count = 0;
 }
 

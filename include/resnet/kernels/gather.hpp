@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <vector>
 
-#include <resnet/graph/graph.hpp>
+#include <resnet/core/convolution_shape.hpp>
 
 namespace resnet::inline v0 {
 

@@ -40,7 +40,7 @@ inline Isa current_isa() {
     throw Error("RESNET_ISA", "baseline, avx2 or avx512", wish);
 }
 
-/// Error where the CPU lacks the instructions that are asked for: they would end the program.
+/// Throws Error if the CPU lacks the instructions that are asked for: they would end the program.
 inline void check_isa(Isa wish, Isa cpu = cpu_isa()) {
     if (wish > cpu)
         throw Error("isa", "instructions that the CPU has, up to " + std::string{name_of(cpu)}, name_of(wish));

@@ -112,7 +112,7 @@ namespace avx512 {  // 32 registers: 24 sums, 4 weights
 #endif
 #endif
 
-/// The kernels of an instruction set. Error where the CPU lacks it.
+/// The kernels of an instruction set. Throws Error if the CPU lacks it.
 template <class Scalar>
 const Kernels<Scalar>& kernels(Isa isa) {
     check_isa(isa);

@@ -19,7 +19,8 @@ namespace resnet::inline v0 {
 template <class Scalar>
 class Optimizer {
 public:
-    /// For so many parameters, with so many elements in their flat buffer. Error where a setting is out of its range.
+    /// For so many parameters, with so many elements in their flat buffer. Throws Error if a setting is out of its
+    /// range.
     Optimizer(const OptimizerSettings& settings, std::size_t parameters, Index parameter_elements)
         : settings_{settings},
           parameter_steps_(parameters, 0),
@@ -31,7 +32,7 @@ public:
     float learning_rate() const {
         return std::visit([](const auto& s) { return s.learning_rate; }, settings_);
     }
-    /// Error where it is negative or not finite.
+    /// Throws Error if it is negative or not finite.
     void set_learning_rate(float value) {
         check_learning_rate(value);
         std::visit([&](auto& s) { s.learning_rate = value; }, settings_);

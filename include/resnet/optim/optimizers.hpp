@@ -7,7 +7,7 @@
 #include <variant>
 
 #include <resnet/core/error.hpp>
-#include <resnet/graph/graph.hpp>
+#include <resnet/core/role.hpp>
 
 namespace resnet::inline v0 {
 
@@ -59,13 +59,13 @@ struct RoleFactors {
     }
 };
 
-/// Error where the rate is negative or not finite.
+/// Throws Error if the rate is negative or not finite.
 inline void check_learning_rate(float rate) {
     if (!(rate >= 0 && std::isfinite(rate)))
         throw Error("learning_rate", "a finite number of at least 0", std::to_string(rate));
 }
 
-/// Error where one is negative or not finite.
+/// Throws Error if one is negative or not finite.
 inline void check_factors(const char* what, const RoleFactors& factors) {
     const auto& [weight, bias, norm_weight, norm_bias, custom] = factors;
     for (const float factor : {weight, bias, norm_weight, norm_bias, custom})
@@ -73,7 +73,7 @@ inline void check_factors(const char* what, const RoleFactors& factors) {
             throw Error(what, "finite factors of at least 0", std::to_string(factor));
 }
 
-/// Error where a setting is outside the range that PyTorch takes, or epsilon is 0 or denormal.
+/// Throws Error if a setting is outside the range that PyTorch takes, or epsilon is 0 or denormal.
 void check_settings(const auto& settings) {
     const auto check = [](const char* what, bool holds, const char* expected, float found) {
         if (!holds) throw Error(what, expected, std::to_string(found));

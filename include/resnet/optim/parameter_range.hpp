@@ -1,7 +1,8 @@
 // A stretch of the flat parameter buffer: an optimizer's step goes over a list of them.
 #pragma once
 
-#include <resnet/graph/graph.hpp>
+#include <resnet/core/extent.hpp>
+#include <resnet/core/role.hpp>
 
 namespace resnet::inline v0 {
 

@@ -3,7 +3,7 @@
 #include <numeric>
 #include <vector>
 
-#include <resnet/engine/weights.hpp>
+#include <resnet/engine/reorder.hpp>
 
 using namespace resnet;
 
