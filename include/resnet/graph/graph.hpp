@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include <resnet/core/activation.hpp>
 #include <resnet/core/convolution_shape.hpp>
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
@@ -34,9 +35,6 @@ constexpr std::string_view name_of(Op op) {
                                           "scale", "max_pool", "average_pool", "linear", "flatten", "custom"};
     return names[static_cast<int>(op)];
 }
-
-/// What a pointwise step may end with; a convolution for inference with none or relu.
-enum class Activation : std::uint8_t { none, relu, gelu };
 
 struct CustomOperation;  // custom.hpp
 

@@ -5,6 +5,7 @@
 // writes.
 #pragma once
 
+#include <resnet/core/activation.hpp>
 #include <resnet/core/extent.hpp>
 #include <resnet/graph/winograd_form.hpp>
 #include <resnet/kernels/gather.hpp>
