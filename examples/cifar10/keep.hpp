@@ -3,6 +3,7 @@
 #pragma once
 
 #include <charconv>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -11,6 +12,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include <resnet/checkpoint.hpp>
@@ -46,18 +48,19 @@ struct MeanLoss {
 
 /// What a run has reached.
 struct Reached {
-    std::uint32_t epoch = 0;  // the one that is under way, from 0
-    resnet::Index batch = 0;  // the next one of it
-    MeanLoss loss{};          // of it
-    double seconds = 0;       // of training it
-    double accuracy = 0;      // after the epoch before it
-    double best = -1;         // of all epochs so far
+    std::uint32_t epoch = 0;                         // the one that is under way, from 0
+    resnet::Index batch = 0;                         // the next one of it
+    MeanLoss loss{};                                 // of it
+    double seconds = 0;                              // of training it
+    double accuracy = 0;                             // after the epoch before it
+    double views_accuracy = EpochMetrics::untested;  // after the last epoch, from all views of the test images
+    double best = -1;                                // of all epochs so far
 };
 
 class Keep {
 public:
     /// Without --out it keeps nothing.
-    Keep(const Options& options, const Data& data) : options_{options} {
+    Keep(const Options& options, const Data& data) : options_{options}, images_{data.train.size()} {
         if (options.out.empty()) return;
         const std::filesystem::path folder = options.out;
         last_ = last_checkpoint(options);
@@ -93,8 +96,9 @@ public:
             const std::string& digits = text(name);
             double value = 0;
             const char* const end = digits.data() + digits.size();
-            if (std::from_chars(digits.data(), end, value).ptr != end || digits.empty())
-                throw std::runtime_error(last_.string() + " has no number as its note of " + name);
+            const auto [rest, error] = std::from_chars(digits.data(), end, value);
+            if (error != std::errc{} || rest != end || !std::isfinite(value))
+                throw std::runtime_error(last_.string() + " has no number as its note of " + name + " but " + digits);
             return value;
         };
         if (text("data") != data_) {
@@ -114,13 +118,17 @@ public:
                          best_.c_str());
             best = -1;
         }
-        const Reached reached{
-            .epoch = position.epoch,
-            .batch = position.batch,
-            .loss = {.sum = number("loss sum"), .images = static_cast<resnet::Index>(number("loss images"))},
-            .seconds = number("seconds"),
-            .accuracy = number("accuracy"),
-            .best = best};
+        const double images = number("loss images");
+        if (!(images >= 0 && images <= static_cast<double>(images_)))
+            throw std::runtime_error(last_.string() + " notes " + text("loss images") + " images of an epoch of " +
+                                     std::to_string(images_));
+        const Reached reached{.epoch = position.epoch,
+                              .batch = position.batch,
+                              .loss = {.sum = number("loss sum"), .images = static_cast<resnet::Index>(images)},
+                              .seconds = number("seconds"),
+                              .accuracy = number("accuracy"),
+                              .views_accuracy = number("views accuracy"),
+                              .best = best};
         if (std::cmp_less(reached.epoch, options_.epochs)) last(trainer, average, reached);
         return reached;
     }
@@ -136,6 +144,7 @@ public:
         notes["loss images"] = std::to_string(reached.loss.images);
         notes["seconds"] = exact(reached.seconds);
         notes["accuracy"] = exact(reached.accuracy);
+        notes["views accuracy"] = exact(reached.views_accuracy);
         notes["best accuracy"] = exact(reached.best);
         resnet::save_checkpoint(last_, trainer,
                                 {.seed = resnet::Seed{options_.seed},
@@ -218,6 +227,7 @@ private:
     static constexpr const char* written[] = {"last.safetensors", "best.safetensors", "metrics.csv", "report.html"};
 
     const Options& options_;
+    resnet::Index images_;  // of an epoch
     std::optional<FolderLock> lock_;
     std::string data_, classes_;  // classes: a line each, as the example image_folder notes them
     std::filesystem::path last_, best_;

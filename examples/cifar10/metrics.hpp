@@ -19,18 +19,21 @@
 
 /// One epoch, after its test.
 struct EpochMetrics {
-    resnet::Index epoch = 0;       // from 1
-    resnet::Index step = 0;        // steps so far
-    double train_loss = 0;         // mean of the epoch's steps, as they were optimised
-    double test_loss = 0;          // mean cross entropy
-    double test_accuracy = 0;      // 0 ... 1
-    double learning_rate = 0;      // of the last step
-    double images_per_second = 0;  // in training
-    double seconds = 0;            // of training
+    resnet::Index epoch = 0;           // from 1
+    resnet::Index step = 0;            // steps so far
+    double train_loss = 0;             // mean of the epoch's steps, as they were optimised
+    double test_loss = 0;              // mean cross entropy
+    double test_accuracy = 0;          // 0 ... 1
+    double learning_rate = 0;          // of the last step
+    double images_per_second = 0;      // in training
+    double seconds = 0;                // of training
+    double views_accuracy = untested;  // 0 ... 1, from all views of the test images: of the last epoch alone
+
+    static constexpr double untested = -1;
 };
 
 inline constexpr auto metrics_header =
-    "epoch,step,train_loss,test_loss,test_accuracy,learning_rate,images_per_second,seconds";
+    "epoch,step,train_loss,test_loss,test_accuracy,learning_rate,images_per_second,seconds,views_accuracy";
 
 /// What a file of an earlier part of the run says.
 struct Metrics {
@@ -73,7 +76,8 @@ inline Metrics read_metrics(const std::filesystem::path& path, resnet::Index epo
              {&EpochMetrics::train_loss, &EpochMetrics::test_loss, &EpochMetrics::test_accuracy,
               &EpochMetrics::learning_rate, &EpochMetrics::images_per_second})
             read(row.*value);
-        read(row.seconds, '\0');
+        read(row.seconds);
+        if (at != end) read(row.views_accuracy, '\0');
         const resnet::Index before = history.empty() ? 0 : history.back().epoch;
         if (row.epoch <= before) refuse("an epoch after " + std::to_string(before));
         if (row.epoch > epochs) break;
@@ -89,16 +93,19 @@ inline void write_metrics(const std::filesystem::path& path, const resnet::Setti
     std::string text;
     for (const auto& [name, value] : settings) text.append("# ").append(name).append(": ").append(value).append("\n");
     text.append(metrics_header).append("\n");
+    const auto digits = [](double value) {
+        std::array<char, 32> buffer{};
+        char* const first = buffer.data();
+        return std::string{first,
+                           std::to_chars(first, first + buffer.size(), value, std::chars_format::general, 7).ptr};
+    };
     for (const EpochMetrics& epoch : history) {
         text.append(std::to_string(epoch.epoch)).append(",").append(std::to_string(epoch.step)).append(",");
         for (const double value : {epoch.train_loss, epoch.test_loss, epoch.test_accuracy, epoch.learning_rate,
-                                   epoch.images_per_second, epoch.seconds}) {
-            std::array<char, 32> digits{};
-            char* const first = digits.data();
-            const auto end = std::to_chars(first, first + digits.size(), value, std::chars_format::general, 7).ptr;
-            text.append(first, end).append(",");
-        }
-        text.back() = '\n';
+                                   epoch.images_per_second, epoch.seconds})
+            text.append(digits(value)).append(",");
+        if (epoch.views_accuracy >= 0) text.append(digits(epoch.views_accuracy));
+        text.append("\n");
     }
     resnet::AtomicFile file{path};
     file.write(std::as_bytes(std::span{text}));

@@ -62,6 +62,9 @@ inline resnet::Report page(const std::vector<EpochMetrics>& history, const resne
         {"Training loss", formatted("%.4f", last.train_loss)},
         {"Time in training", seconds < 600 ? formatted("%.0f s", seconds) : formatted("%.0f min", seconds / 60)},
         {"Images a second", formatted("%.0f", last.images_per_second)}};
+    if (last.views_accuracy >= 0)
+        report.figures.insert(report.figures.begin() + 1,
+                              {"Test accuracy, all views", formatted("%.2f %%", 100 * last.views_accuracy)});
     report.charts = {
         {"Loss",
          "epoch",

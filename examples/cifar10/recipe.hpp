@@ -32,14 +32,14 @@ struct Recipe {
     int crop;      // random crops of the image with so many pixels around it: of the mean colour, or ...
     bool reflect;  // ... the image's mirror image
     Flip flip;
-    int cutout;       // side of a square of the mean colour
-    bool lookahead;   // every `lookahead_every` steps
-    Views last_test;  // after the last epoch: the mean of the logits of these views of a test image
+    int cutout;      // side of a square of the mean colour
+    bool lookahead;  // every `lookahead_every` steps
+    Views views;     // from which the trained network is tested as well: the mean of their logits
 };
 
 // clang-format off
 inline constexpr Recipe recipes[] = {
-    // model           name        epochs batch optim.   rate   moment. decay    bias scales smooth schedule             crop reflect flip               cutout ahead  test
+    // model           name        epochs batch optim.   rate   moment. decay    bias scales smooth schedule             crop reflect flip               cutout ahead  views
     {"tutorial",       "tutorial", 6,     128,  "adam",  1e-3f, 0,      0,       1,   true,  0,     Schedule::constant,  0,   false,  Flip::none,        0,     false, Views::plain},
     {"tutorial",       "fast",     24,    128,  "adamw", 4e-3f, 0,      0.05f,   1,   true,  0,     Schedule::one_cycle, 4,   false,  Flip::random,      0,     false, Views::plain},
     {"cifar-resnet18", "tutorial", 6,     128,  "adam",  1e-3f, 0,      0,       1,   true,  0,     Schedule::constant,  0,   false,  Flip::none,        0,     false, Views::plain},
@@ -103,12 +103,13 @@ inline float lookahead_decay(resnet::Index steps, resnet::Index step) {
 /// The recipe's parts that go with any optimizer, as texts.
 inline std::vector<std::pair<std::string, std::string>> described(const Recipe& recipe) {
     constexpr const char
-        *schedules[] = {"constant", "one cycle, from 1/25 of the rate up for 0.3 of the steps, down to 1/250000",
-                        "triangle, from 0.2 of the rate up for a quarter of the steps, down to 0.07"},
-        *flips[] = {"", "flips", "alternating flips"},
-        *views[] = {
-            "as they are", "as they are; at last with mirror images",
-            "as they are; at last with mirror images: half, and a quarter each moved by a pixel up-left, down-right"};
+        *schedules
+            [] = {"constant", "one cycle, from 1/25 of the rate up for 0.3 of the steps, down to 1/250000",
+                  "triangle, from 0.2 of the rate up for a quarter of the steps, down to 0.07"},
+  *flips[] = {"", "flips", "alternating flips"},
+  *views[] = {
+      "as they are", "as they are; at last also mirrored",
+      "as they are; at last also mirrored: half of the logits, a quarter each moved by a pixel up-left, down-right"};
     std::string augmentation;
     const auto add = [&](bool has, const std::string& what) {
         if (has) augmentation += (augmentation.empty() ? "" : ", ") + what;
@@ -122,5 +123,5 @@ inline std::vector<std::pair<std::string, std::string>> described(const Recipe& 
             {"lookahead", recipe.lookahead ? "every " + std::to_string(lookahead_every) +
                                                  " steps, keeping the share 0.95^5 (part of the run)^3 of the average"
                                            : "none"},
-            {"test images", views[static_cast<int>(recipe.last_test)]}};
+            {"test images", views[static_cast<int>(recipe.views)]}};
 }

@@ -126,6 +126,8 @@ private:
                                         {"accuracy/test", metrics.test_accuracy},
                                         {"learning_rate", metrics.learning_rate},
                                         {"images_per_second", metrics.images_per_second}});
+            if (metrics.views_accuracy >= 0)
+                events_->add(metrics.step, {{"accuracy/test_all_views", metrics.views_accuracy}});
         }
     }
 

@@ -112,7 +112,7 @@ def must_end_alike(folder, whole, *arguments, epochs=None):
     assert resumed.stdout.splitlines()[-1] == straight.stdout.splitlines()[-1], (resumed.stdout, straight.stdout)
     for name in "last.safetensors", "best.safetensors":
         assert content(folder, name) == content(whole, name), name
-    assert [row[:6] for row in epochs_of(folder)] == [row[:6] for row in epochs_of(whole)]  # the others are times
+    assert [row[:6] + row[8:] for row in epochs_of(folder)] == [row[:6] + row[8:] for row in epochs_of(whole)]  # the others are times
     names = {name for name in os.listdir(folder) if not name.startswith("events.out.tfevents.")}
     assert names - {"report.html"} == {"best.safetensors", "last.safetensors", "metrics.csv"}, names
 
@@ -120,9 +120,9 @@ def must_end_alike(folder, whole, *arguments, epochs=None):
 def epochs_of(folder):
     """The lines of metrics.csv that are epochs, which must be 1, 2, ...; numbers as texts."""
     lines = [line for line in content(folder, "metrics.csv").decode().splitlines() if not line.startswith("#")]
-    assert lines[0] == "epoch,step,train_loss,test_loss,test_accuracy,learning_rate,images_per_second,seconds", lines[0]
+    assert lines[0] == "epoch,step,train_loss,test_loss,test_accuracy,learning_rate,images_per_second,seconds,views_accuracy", lines[0]
     rows = [line.split(",") for line in lines[1:]]
-    assert [row[0] for row in rows] == [str(epoch + 1) for epoch in range(len(rows))] and all(len(row) == 8 for row in rows), rows
+    assert [row[0] for row in rows] == [str(epoch + 1) for epoch in range(len(rows))] and all(len(row) == 9 for row in rows), rows
     return rows
 
 
@@ -254,7 +254,7 @@ elif case == "outputs":  # the numbers that are printed, with settings and seed 
         lines = trained("--out", f"{folder}/b", "--seed", "5")
         metrics = f"{folder}/b/metrics.csv"
         with open(metrics, "a") as file:
-            file.write("2,8,9,9,9,9,9,9\n")
+            file.write("2,8,9,9,9,9,9,9,\n")
         done = run("--resume", "--out", f"{folder}/b", "--epochs", "2")
         assert done.returncode == 0 and done.stderr == "", done
         assert [row[:6] for row in epochs_of(f"{folder}/a")] == [row[:6] for row in epochs_of(f"{folder}/b")]
@@ -263,7 +263,7 @@ elif case == "outputs":  # the numbers that are printed, with settings and seed 
         os.rename(metrics, f"{metrics}.away")  # an epoch that is missing is said
         done = run("--resume", "--out", f"{folder}/b", "--epochs", "2")
         assert done.returncode == 0 and done.stderr == f"warning: {metrics} has 0 of the 2 epochs that are done\n", done
-        row = "4,9,9,9,9,9,9\n"
+        row = "4,9,9,9,9,9,9,\n"
         for text, line, expected, found in [("# a sheet was here\n1;2;3\n", 2, "epoch,step,", "1;2;3"), ("7" + row[1:], 1, "epoch,step,", "7,9,9"),
                                             (f"1,{row}1,{row}", 2, "an epoch after 1", "1,4,9"), (f"-5,{row}", 1, "an epoch after 0", "-5,4,9"),
                                             (f"nan,{row}", 1, "epoch,step,", "nan,4,9"), (f"2,{row}1,{row}", 2, "an epoch after 2", "1,4,9")]:
@@ -333,9 +333,9 @@ elif case == "resume":  # stopped by either signal, it goes on as if nothing had
         must_end_alike(f"{folder}/resnet9", f"{folder}/resnet9 whole", *options, epochs=2)
 
         # What agrees with the checkpoint may be given again, also where the network of the recipe is not.
-        trained("--model", "resnet9", "--recipe", "best", "--out", f"{folder}/best", limit=32)
+        lines = trained("--model", "resnet9", "--recipe", "best", "--out", f"{folder}/best", limit=32)
         done = run("--resume", "--out", f"{folder}/best", "--recipe", "best")
-        assert done.returncode == 0 and done.stderr == "", done
+        assert done.returncode == 0 and done.stderr == "" and done.stdout.splitlines()[-1] == lines[-1], (done, lines)
 
         done = run("--resume", "--out", out)  # nothing is left to do
         assert done.returncode == 0 and re.search(r"^test accuracy: [\d.]+ %$", done.stdout, re.M), done
@@ -360,9 +360,10 @@ elif case == "lookahead":  # ends with an average that has moved, also in five s
 
 elif case == "recipes":  # reach the trainer: its settings, what is frozen, and the learning rate of each epoch's last step
     need_images()
+    lines = []
     with tempfile.TemporaryDirectory() as folder:
         def after_eight_steps(out, *options):
-            trained(*options, "--batch-size", "8", "--out", out, epochs=2, limit=32)
+            lines[:] = trained(*options, "--batch-size", "8", "--out", out, epochs=2, limit=32)
             return header(out, "last.safetensors")["__metadata__"], [float(row[5]) for row in epochs_of(out)]
 
         def close(rates, expected):
@@ -377,6 +378,14 @@ elif case == "recipes":  # reach the trainer: its settings, what is frozen, and 
         scales = [name for name in weights(f"{folder}/resnet9") if re.search(r"norm\d?\.weight$", name) and "/" not in name]
         assert len(scales) > 5 and sorted(frozen) == sorted([*scales, "whiten.weight"]), (frozen, scales)
         assert close(rates, [0.75 - 0.6975 / 6, 0.75 - 0.6975 * 5 / 6]), rates  # a triangle with its peak at step 2 of 8
+
+        # All views of the test images make one figure of the whole run; epochs are compared without them.
+        *before, last = epochs_of(f"{folder}/resnet9")
+        assert len(before) == 1 and before[0][8] == "" and last[8] != "", (before, last)
+        views = f"{100 * float(last[8]):.2f} % from all views"
+        assert lines[-1] == f"test accuracy: {100 * float(last[4]):.2f} %; {views}", (lines, last)
+        (events,) = event_files(f"{folder}/resnet9")
+        assert content(f"{folder}/resnet9", events).count(b"accuracy/test_all_views") == 1
 
         # The first layer is the images', whatever the seed.
         after_eight_steps(f"{folder}/seed 2", "--model", "resnet9", "--recipe", "fast", "--seed", "2")
