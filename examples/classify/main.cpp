@@ -18,6 +18,7 @@
 #include <resnet/cifar_resnet18.hpp>
 #include <resnet/classifier.hpp>
 #include <resnet/data/cifar10.hpp>
+#include <resnet/data/image_folder.hpp>
 #include <resnet/imagenet_resnet.hpp>
 #include <resnet/io/weights.hpp>
 #include <resnet/resnet18.hpp>
@@ -34,7 +35,8 @@ using Names = std::span<const std::string>;
 resnet::Image imagenet_image(const resnet::Image& photo) {
     return center_crop(resize_shorter_side(photo, 256), {224, 224});
 }
-resnet::Image cifar_image(const resnet::Image& photo) { return resize(photo, {32, 32}); }
+/// As load_image_folder has it.
+resnet::Image cifar_image(const resnet::Image& photo) { return cover(photo, {32, 32}); }
 
 struct Printer {
     virtual ~Printer() = default;
@@ -93,10 +95,12 @@ int classify_photos(const Options& options, std::span<const char* const> usual_n
                                  std::to_string(usual_names.size()) + " classes");
     resnet::Model<Net> model{resnet::Seed{0}};
     try {
-        load(model, options.weights);
+        load(model, options.weights, {.prefix = options.prefix});
     } catch (const resnet::FormatError& error) {
         if (error.expected() != "the weights of this network") throw;
-        throw std::runtime_error(std::string{error.what()} + "\nare these weights of another network? see --model");
+        throw std::runtime_error(std::string{error.what()} +
+                                 "\nare these weights of another network? see --model; have their names a prefix? see "
+                                 "--prefix");
     }
 
     const std::vector<std::string> names = class_names(options.weights, usual_names);

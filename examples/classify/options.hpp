@@ -11,6 +11,7 @@
 struct Options {
     std::string model = "imagenet-resnet18";
     std::string weights;
+    std::string prefix;
     int top = 5;
     resnet::Index batch = 32;
     bool json = false;
@@ -28,12 +29,15 @@ inline void add_options(CLI::App& app, Options& options) {
            "--model", options.model,
            "imagenet-resnet18 or imagenet-resnet34 (1000 classes, 224x224 pixels from the middle of the photo); "
            "tutorial, resnet9 or cifar-resnet18 (CIFAR-10's ten classes, or those that the examples image_folder "
-           "and cifar10 noted in their files; the photo resized to 32x32)")
+           "and cifar10 noted in their files; 32x32 pixels, from the middle of a photo that is not square)")
         ->check(CLI::IsMember({"imagenet-resnet18", "imagenet-resnet34", "tutorial", "resnet9", "cifar-resnet18"}))
         ->capture_default_str();
     app.add_option("--weights", options.weights,
                    "safetensors file with the weights of that model, PyTorch's or this library's")
         ->required();
+    app.add_option("--prefix", options.prefix,
+                   "what the file has before each name: 'module.' from PyTorch's DataParallel, 'average/' for a "
+                   "checkpoint's moving average");
     app.add_option("--top", options.top, "how many classes to name")->check(CLI::Range(1, 1000))->capture_default_str();
     app.add_option("--batch", options.batch, "how many photos go through the network at a time")
         ->check(CLI::Range(1, 100'000))

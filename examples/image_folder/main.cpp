@@ -1,5 +1,5 @@
 // Trains on photos of your own: a folder for each class, PNG and JPEG files of any size in it.
-// Usage: image_folder FOLDER [EPOCHS]
+// Usage: image_folder FOLDER WEIGHTS [EPOCHS]; WEIGHTS is the file to write
 #define RESNET_IMAGE_IMPLEMENTATION
 #include <cstdio>
 #include <cstdlib>
@@ -15,8 +15,8 @@
 #include <resnet/trainer.hpp>
 
 int main(int argc, char** argv) try {
-    const long epochs = argc > 2 ? std::strtol(argv[2], nullptr, 10) : 40;  // 0 for what is no number
-    if (argc < 2 || epochs < 1) return std::fprintf(stderr, "usage: image_folder FOLDER [EPOCHS]\n"), 2;
+    const long epochs = argc > 3 ? std::strtol(argv[3], nullptr, 10) : 40;  // 0 for what is no number
+    if (argc < 3 || epochs < 1) return std::fprintf(stderr, "usage: image_folder FOLDER WEIGHTS [EPOCHS]\n"), 2;
     using Net = resnet::ResNet18<10>;  // outputs are part of the type; those without a class stay unused
     const auto photos = resnet::load_image_folder(argv[1], {.extent = Net::image, .broken = resnet::BrokenFiles::skip});
     for (const auto& message : photos.broken) std::fprintf(stderr, "left out: %s\n", message.c_str());
@@ -34,7 +34,7 @@ int main(int argc, char** argv) try {
     std::printf("training accuracy: %.2f %%\n", 100 * result.accuracy);
     std::string classes;  // for `classify`, which names them
     for (const auto& name : photos.data.classes()) classes += name + '\n';
-    save(model, "photos.safetensors", {{"classes", classes}});
+    save(model, argv[2], {{"classes", classes}});
 } catch (const std::exception& error) {
     return std::fprintf(stderr, "error: %s\n", error.what()), 1;
 }

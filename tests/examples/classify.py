@@ -189,7 +189,7 @@ def main(folder):
         done = run(*cifar, photos)
         assert done.returncode == 1 and done.stdout == "", done
         assert done.stderr.startswith(f"error: {weights}: expected the weights of this network, found "), done.stderr
-        assert done.stderr.endswith("\nare these weights of another network? see --model\n"), done.stderr
+        assert done.stderr.endswith("\nare these weights of another network? see --model; have their names a prefix? see --prefix\n"), done.stderr
         done = run("--weights", folder / "missing", photos)
         assert done.returncode == 1 and done.stderr.startswith(f"error: {folder}/missing: "), done.stderr
         done = run(*cifar, "--top", 11, photos)
