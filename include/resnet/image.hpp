@@ -95,11 +95,7 @@ constexpr int crop_begin(int input, int output) {
 
 inline Image read_image(const std::filesystem::path& path) {
     constexpr std::uint64_t longest_file = 1 << 30;  // bytes; 64 megapixels of 16 bits and 4 channels are half of it
-    constexpr auto content = "a PNG or JPEG image";
-    std::error_code unknown;  // opening it says what is wrong
-    const auto status = std::filesystem::status(path, unknown);
-    if (std::filesystem::is_other(status)) throw FileError(path.string(), content, "no regular file");  // a pipe waits
-    detail::InputFile file{path, content};
+    detail::InputFile file{path, "a PNG or JPEG image"};
     const std::uint64_t size = file.size();
     if (size > longest_file) {
         throw FormatError(path.string(), "an image of at most 1 GiB", std::to_string(size) + " bytes");

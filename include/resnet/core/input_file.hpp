@@ -1,7 +1,9 @@
 // A file that is read once, front to back, and says what is wrong with it: what the readers of data and weights share.
 #pragma once
 
+#include <fcntl.h>     // open
 #include <sys/stat.h>  // fstat
+#include <unistd.h>    // close
 
 #include <cerrno>
 #include <cstddef>
@@ -28,12 +30,24 @@ inline std::string at_byte(const std::string& file, std::uint64_t offset) {
 /// memory is short.
 class InputFile {
 public:
-    /// `content` says what the file ought to hold; it is the "expected" of the errors.
-    InputFile(const std::filesystem::path& path, std::string_view content)
-        : name_{path.string()},
-          content_{content},
-          file_{std::fopen(name_.c_str(), "rb")} {
-        if (!file_) fail();
+    /// `content` says what the file ought to hold; it is the "expected" of the errors. A folder, pipe or device is
+    /// refused.
+    InputFile(const std::filesystem::path& path, std::string_view content) : name_{path.string()}, content_{content} {
+        const int file = ::open(name_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe would wait for a writer
+        if (file < 0) fail();
+        file_.reset(::fdopen(file, "rb"));
+        if (!file_) {
+            const int error = errno;
+            ::close(file);
+            errno = error;
+            fail();
+        }
+        struct stat status;
+        if (::fstat(file, &status) != 0) fail();
+        if (!S_ISREG(status.st_mode)) {
+            errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+            fail();
+        }
     }
 
     /// Fills `bytes` as far as the file reaches; returns how many were read: fewer only at the end of the file.
@@ -44,15 +58,10 @@ public:
         return count;
     }
 
-    /// Of the file that is open, whatever its path names meanwhile: in bytes. Throws FileError if it is a folder or a
-    /// device.
+    /// Of the file that is open, whatever its path names meanwhile: in bytes.
     std::uint64_t size() const {
         struct stat status;
         if (::fstat(::fileno(file_.get()), &status) != 0) fail();
-        if (!S_ISREG(status.st_mode)) {
-            errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
-            fail();
-        }
         return static_cast<std::uint64_t>(status.st_size);
     }
 
