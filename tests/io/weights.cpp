@@ -294,6 +294,27 @@ TEST_CASE("weights: names behind a prefix are loaded, and nothing beside them; p
           "module.fc.bias; 1 unexpected: module.head.bias");
     CHECK(refusal<Error>(behind_module, {.skip = {"module.fc.*"}, .prefix = "module."}) ==
           "load: expected a pattern that matches the name of a weight, found module.fc.*");
+    const auto escaped = [](Draft& more) {
+        auto other = more.tensors.front();
+        behind_module(more);
+        other.name = "module.h\"ead";
+        more.tensors.push_back(other);
+    };
+    CHECK(refusal(escaped, {.prefix = "module."}).ends_with(R"(found 1 unexpected: "module.h\"ead")"));
+}
+
+TEST_CASE("weights: no prefix is proposed for a file whose names fit, or for an optimizer's moments") {
+    const auto doubled = [](Draft& draft) {
+        auto others = draft.tensors;
+        behind_module(draft);
+        others.front().shape.push_back(1);
+        draft.tensors.insert(draft.tensors.end(), others.begin(), others.end());
+    };
+    CHECK(refusal(doubled).find("LoadOptions") == std::string::npos);
+    const auto moments = [](Draft& draft) {
+        for (auto& tensor : draft.tensors) tensor.name = "optimizer/first/" + tensor.name;
+    };
+    CHECK(refusal(moments).find("LoadOptions") == std::string::npos);
 }
 
 TEST_CASE("weights: a normalisation that is none is refused; a file that is not ours has none") {

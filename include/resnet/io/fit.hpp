@@ -69,9 +69,11 @@ inline bool matches_any(std::span<const std::string> patterns, std::string_view 
 }
 
 /// The file's tensor for each that is expected, in that order; null where it may be missing and is, or is skipped.
-/// Names that match a pattern of `skip` are expected of neither side. What does not fit joins `misfits`.
+/// Names that match a pattern of `skip`, or do not begin with `prefix`, are expected of neither side. What does not fit
+/// joins `misfits`.
 inline std::vector<const TensorRecord*> fit(const TensorFile& file, std::span<const ExpectedTensor> expected,
-                                            std::span<const std::string> skip, Misfits& misfits) {
+                                            std::span<const std::string> skip, Misfits& misfits,
+                                            std::string_view prefix = {}) {
     std::vector<const TensorRecord*> tensors;
     for (const ExpectedTensor& entry : expected) {
         const TensorRecord* const tensor = matches_any(skip, entry.name) ? nullptr : file.find(entry.name);
@@ -85,7 +87,8 @@ inline std::vector<const TensorRecord*> fit(const TensorFile& file, std::span<co
         }
     }
     for (const TensorRecord& tensor : file.tensors()) {
-        if (matches_any(skip, tensor.name) || std::ranges::count(expected, tensor.name, &ExpectedTensor::name) > 0)
+        if (!tensor.name.starts_with(prefix) || matches_any(skip, tensor.name) ||
+            std::ranges::count(expected, tensor.name, &ExpectedTensor::name) > 0)
             continue;
         misfits.unexpected.push_back(printable(tensor.name));
     }

@@ -187,16 +187,18 @@ private:
     Memory values_;  // of one tensor that can't be used where it lies; as long as the longest
 };
 
-/// How to load a file that has all names of a model behind another prefix than `tried`; empty for other files.
-inline std::string prefix_hint(const TensorFile& file, std::span<const StateEntry> state, std::string_view tried) {
+/// How to load a file that has all names of a model behind a prefix; empty for other files. (A checkpoint's moments have
+/// all names, too.)
+inline std::string prefix_hint(const TensorFile& file, std::span<const StateEntry> state) {
     for (const TensorRecord& tensor : file.tensors()) {
-        if (state.empty() || !tensor.name.ends_with(state.front().name)) continue;
+        if (state.empty() || !tensor.name.ends_with(state.front().name) || tensor.name.starts_with("optimizer/"))
+            continue;
         const auto prefix = tensor.name.substr(0, tensor.name.size() - state.front().name.size());
         const auto is_there = [&](const StateEntry& entry) {
             return entry.kind == StateEntry::Kind::num_batches_tracked || file.find(prefix + entry.name) != nullptr;
         };
-        if (prefix == tried || !std::ranges::all_of(state, is_there)) continue;
-        return text("it has them behind the prefix \"", printable(prefix), "\" of LoadOptions");
+        if (std::ranges::all_of(state, is_there))
+            return text("it has them behind the prefix \"", printable(prefix), "\" of LoadOptions");
     }
     return {};
 }
@@ -272,9 +274,9 @@ void load(Model<Net, Scalar>& model, const std::filesystem::path& path, const Lo
     }
     if (file.is_ours() && prefix.empty()) skip.emplace_back("*/*");  // what a checkpoint has beside the model
     detail::Misfits misfits;
-    const auto tensors = detail::fit(file, expected, skip, misfits);
-    std::erase_if(misfits.unexpected, [&](const std::string& name) { return !name.starts_with(prefix); });
-    misfits.check(file.name(), "the weights of this network", detail::prefix_hint(file, model.state(), prefix));
+    const auto tensors = detail::fit(file, expected, skip, misfits, prefix);
+    misfits.check(file.name(), "the weights of this network",
+                  misfits.missing.empty() ? "" : detail::prefix_hint(file, model.state()));
     detail::ModelTensors<Scalar> weights{file, model.state(), tensors};
     const Normalization normalization = detail::normalization_of(file, model.normalization());
     // From here on nothing throws.
