@@ -1,7 +1,9 @@
 #include <doctest/doctest.h>
 #include <signal.h>        // kill
 #include <sys/resource.h>  // setrlimit
+#include <sys/stat.h>      // stat
 #include <sys/wait.h>      // waitpid
+#include <unistd.h>        // chown, getgroups
 
 #include <cstring>
 #include <fstream>
@@ -299,6 +301,26 @@ TEST_CASE("atomic file: the old file's permissions are kept, and a new file foll
         CHECK(std::filesystem::status(path).permissions() == mode);
     }
     ::umask(old_umask);
+}
+
+TEST_CASE("atomic file: the new file belongs to the old one's group, whose permissions it has") {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "file";
+    put(path, old_text);
+    gid_t groups[64] = {};
+    const int count = ::getgroups(64, groups);
+    gid_t other = ::getegid();
+    for (int i = 0; i < count; ++i)
+        if (groups[i] != ::getegid()) other = groups[i];
+    if (::geteuid() == 0) other = 12345;
+    REQUIRE(::chown(path.c_str(), static_cast<uid_t>(-1), other) == 0);
+    std::filesystem::permissions(path, std::filesystem::perms{0660});
+    Script script;
+    save(path, script);
+    struct stat status;
+    REQUIRE(::stat(path.c_str(), &status) == 0);
+    CHECK(status.st_gid == other);
+    CHECK((status.st_mode & 0777) == 0660);
 }
 
 TEST_CASE("atomic file: a symbolic link is followed and stays a link") {

@@ -4,7 +4,7 @@
 
 #include <fcntl.h>     // open
 #include <sys/stat.h>  // stat, fchmod
-#include <unistd.h>    // write, fsync, close
+#include <unistd.h>    // write, fsync, close, fchown
 
 #include <cerrno>
 #include <cstddef>
@@ -33,7 +33,7 @@ struct SystemCalls {
 /// Collects what is written in a temporary file beside `path` (`path`.tmp-<process>-<number>); `commit` puts it in the
 /// place of `path`. Without a commit `path` is never touched. A failure and the destructor remove the temporary file;
 /// only a killed process leaves it.
-/// The new file has the old one's permissions; those against writing do not count, since what is written to is the
+/// The new file has the old one's permissions and group (or, where that can't be, none for a group); those against writing do not count, since what is written to is the
 /// folder. A symbolic link is followed, also to where no file is yet; other hard links keep the old content.
 ///
 ///     AtomicFile file{"model.safetensors"};
@@ -71,6 +71,7 @@ private:
     int file_ = none, folder_ = none;
     bool replaces_ = false;
     mode_t mode_ = 0666;  // of a new file, less the process's umask
+    gid_t group_ = 0;     // of the old file
 };
 
 using AtomicFile = BasicAtomicFile<>;
@@ -100,6 +101,7 @@ BasicAtomicFile<System>::BasicAtomicFile(const std::filesystem::path& path, Syst
             if (!S_ISREG(old.st_mode)) fail("to replace a regular file", S_ISDIR(old.st_mode) ? EISDIR : EINVAL);
             replaces_ = true;
             mode_ = old.st_mode & 0777;
+            group_ = old.st_gid;
         }
         // Opened before anything is written: a folder that can't be synced must be known before the exchange.
         const auto folder = path_.has_parent_path() ? path_.parent_path() : std::filesystem::path{"."};
@@ -137,8 +139,12 @@ void BasicAtomicFile<System>::open_temporary() {
         if (file_ != none) temporary_ = std::move(name);
         else if (errno != EEXIST) fail("to create a file beside it");
     }
-    // What the umask took from the old file's permissions. A file system that can't do it leaves fewer, never more.
-    if (replaces_) static_cast<void>(::fchmod(file_, mode_));
+    // What the umask took from the old file's permissions. Who can't give the file to its old group leaves fewer, never
+    // more: not another group's.
+    if (replaces_) {
+        const bool same_group = ::fchown(file_, static_cast<uid_t>(-1), group_) == 0;
+        static_cast<void>(::fchmod(file_, same_group ? mode_ : mode_ & ~mode_t{070}));
+    }
 }
 
 template <class System>
