@@ -128,7 +128,7 @@ public:
     }
 
     /// Takes the model's present weights; they are packed where the old ones were, which calls read: none may run
-    /// meanwhile. After std::bad_alloc only another refresh may follow.
+    /// meanwhile. Copies that it needs on the way are in no count of bytes. After std::bad_alloc all is as it was.
     void refresh(const Model<Net, Scalar>& model) { engine_->refresh(model.weights(), model.normalization()); }
 
     /// One call with a look at its parts: observe(step of the plan) after each. A large batch passes more than once,
@@ -138,7 +138,7 @@ public:
     }
 
     const Plan& plan() const noexcept { return engine_->plan(); }
-    /// What the snapshot and the memory of calls that are over hold.
+    /// Bytes of the snapshot and of the memory of calls that are over.
     Index bytes() const { return engine_->bytes(); }
 
 private:

@@ -102,12 +102,13 @@ public:
         return output(at(plan_.program().steps, step).terms[0].tensor, step);
     }
 
-    /// Takes new weights and packs them where the old ones were. No call may run meanwhile. After std::bad_alloc only
-    /// another refresh may follow.
+    /// Takes new weights and packs them where the old ones were. No call may run meanwhile. After std::bad_alloc all is
+    /// as it was.
     void refresh(const Weights<Scalar>& weights, const Normalization& normalization) {
-        weights_ = weights;
+        Weights<Scalar> snapshot{weights};
+        packs_.fold(snapshot);
+        weights_ = std::move(snapshot);
         normalization_ = normalization;
-        packs_.fold(weights_);
     }
 
     /// Memory for one call with so many images.

@@ -134,25 +134,33 @@ public:
     /// others'. Nothing for a step that has none.
     void pack(int step, const Weights<Scalar>& weights) {
         if (plan_[step].pack < 0) return;
+        scratch_.reserve(scratch_elements(plan_, worker_count()));
         const int layer = resnet::at(plan_.program().steps, step).layer;
         const Scalar* weight = weights.parameter(plan_.graph().parameter(layer, "weight"));
         run_tasks(resnet::at(first_task_, step), resnet::at(first_task_, step + 1), plan_[step].pack_elements,
                   [&](int) { return weight; });
     }
 
-    /// Inference: batch norm and constant factors go into weights and bias first (fold.hpp).
+    /// Inference: batch norm and constant factors go into weights and bias first (fold.hpp). After std::bad_alloc the
+    /// packs are as they were.
     void fold(const Weights<Scalar>& weights) {
-        std::vector<std::vector<Scalar>> folded(static_cast<std::size_t>(plan_.size()));
+        std::vector<FoldedConvolution<Scalar>> folded(static_cast<std::size_t>(plan_.size()));
         for (int i = 0; i < plan_.size(); ++i) {
             const Step& step = resnet::at(plan_.program().steps, i);
             if (step.kind != StepKind::convolution) continue;
             const int norm = step.folded_norm < 0 ? -1 : resnet::at(plan_.program().norms, step.folded_norm).layer;
-            resnet::at(folded, i) =
-                folded_convolution(weights, step.layer, norm, step.factor, buffer_.data() + plan_[i].bias);
-            if (plan_[i].kernel == ConvolutionKernel::im2col)
-                std::copy(resnet::at(folded, i).begin(), resnet::at(folded, i).end(), buffer_.data() + plan_[i].pack);
+            resnet::at(folded, i) = folded_convolution(weights, step.layer, norm, step.factor);
         }
-        run_tasks(0, std::ssize(tasks_), buffer_.size(), [&](int step) { return resnet::at(folded, step).data(); });
+        scratch_.reserve(scratch_elements(plan_, worker_count()));  // from here on nothing throws
+        for (int i = 0; i < plan_.size(); ++i) {
+            const auto& [weight, bias] = resnet::at(folded, i);
+            if (weight.empty()) continue;
+            std::copy(bias.begin(), bias.end(), buffer_.data() + plan_[i].bias);
+            if (plan_[i].kernel == ConvolutionKernel::im2col)
+                std::copy(weight.begin(), weight.end(), buffer_.data() + plan_[i].pack);
+        }
+        run_tasks(0, std::ssize(tasks_), buffer_.size(),
+                  [&](int step) { return resnet::at(folded, step).weight.data(); });
     }
 
 private:
@@ -173,8 +181,8 @@ private:
     }
     bool is_forward(int step) const { return resnet::at(plan_.program().steps, step).kind == StepKind::convolution; }
 
+    /// Needs its scratch reserved.
     void run_tasks(Index first, Index last, Index elements, const auto& weight_of) {
-        scratch_.reserve(scratch_elements(plan_, worker_count()));
         for_each_chunk(last - first, workers_for(elements, worker_count()), [&](Index chunk, int slot) {
             const Task& task = tasks_[static_cast<std::size_t>(first + chunk)];
             const PlannedStep& step = plan_[task.step];

@@ -262,12 +262,11 @@ private:
         ConvolutionTensors tensors{layer, norm, graph_.layer_name(layer) + ".weight" + suffix, {}};
         if (norm >= 0 || bias >= 0) tensors.bias = graph_.layer_name(layer) + ".bias" + suffix;
         const ParameterSpec& spec = at(graph_.parameters, weight).spec;
-        std::vector<Scalar> shift(static_cast<std::size_t>(spec.out));
-        const std::vector<Scalar> ours = folded_convolution(weights_, layer, norm, 1, shift.data());
-        std::vector<Scalar> theirs(ours.size());
-        reorder(spec, ours.data(), theirs.data());
+        const FoldedConvolution<Scalar> folded = folded_convolution(weights_, layer, norm, 1);
+        std::vector<Scalar> theirs(folded.weight.size());
+        reorder(spec, folded.weight.data(), theirs.data());
         tensor(tensors.weight, spec.shape(), theirs);
-        if (!tensors.bias.empty()) tensor(tensors.bias, {spec.out}, shift);
+        if (!tensors.bias.empty()) tensor(tensors.bias, {spec.out}, folded.bias);
         return convolutions_.emplace_back(std::move(tensors));
     }
 
