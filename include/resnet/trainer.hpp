@@ -71,9 +71,8 @@ public:
     /// From the next step on. Throws Error if it is negative or not finite.
     void set_learning_rate(float value) { engine_->optimizer().set_learning_rate(value); }
 
-    /// Throws Error, naming the layer, where a batch of so many images can't be trained on: ask before the first epoch.
-    /// Of another extent than the last forward's, it drops that forward, and an apply that waits takes the norm of its
-    /// gradients in another order: ask between steps.
+    /// Throws Error, naming the layer, if a batch of so many images can't be trained on: ask before the first epoch.
+    /// Asking for another extent than the last forward's drops that forward.
     void check_batch(Index images, Extent extent = Net::image) { engine_->check_batch(images, extent); }
 
     /// One step with a look at its parts: observe(step of the plan) after each, -1 when weights are packed,

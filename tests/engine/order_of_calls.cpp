@@ -268,6 +268,50 @@ TEST_CASE("order of calls: what is frozen between backward and apply keeps its b
     CHECK_FALSE(tests::same_bits(model.parameter("fc.weight"), fc));
 }
 
+TEST_CASE("order of calls: what is unfrozen between backward and apply keeps its bits, whatever is asked between") {
+    Model<SmallResNet> model{Seed{1}};
+    Trainer trainer{model, AdamW{}};
+    const Batch batch(4, 1);
+    trainer.step(batch.images, batch.labels);  // moments, which would move it
+    const auto fc = model.parameter("fc.weight"), bias = model.parameter("fc.bias");
+    model.freeze("fc.weight");
+    trainer.forward(batch.images, batch.labels);
+    trainer.backward();
+    model.unfreeze("fc.weight");
+    trainer.check_batch(8);
+    trainer.apply();
+    CHECK(tests::same_bits(model.parameter("fc.weight"), fc));
+    CHECK_FALSE(tests::same_bits(model.parameter("fc.bias"), bias));
+}
+
+TEST_CASE("order of calls: gradients that wait for their apply survive a question about an extent that is refused") {
+    Model<SmallResNet> model{Seed{1}}, expected{Seed{1}};
+    Trainer trainer{model, Adam{}}, other{expected, Adam{}};
+    const Batch batch(4, 1);
+    other.step(batch.images, batch.labels);
+    trainer.forward(batch.images, batch.labels);
+    trainer.backward();
+    CHECK_THROWS_AS(trainer.check_batch(2, {50'000, 50'000}), Error);
+    trainer.apply();
+    CHECK(model == expected);
+}
+
+TEST_CASE("order of calls: gradients are not scaled by what is no number in their type, and can still be applied") {
+    Model<SmallResNet> model{Seed{1}};
+    Trainer trainer{model, SGD{}};
+    const Batch batch(4, 1);
+    trainer.forward(batch.images, batch.labels);
+    trainer.backward();
+    const auto copy = model;
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    for (const double scale : {infinity, -infinity, std::numeric_limits<double>::quiet_NaN(), 1e39}) {
+        CHECK_THROWS_AS(trainer.apply(scale), Error);
+        CHECK(model == copy);
+    }
+    trainer.apply(0.5);
+    CHECK_FALSE(model == copy);
+}
+
 TEST_CASE("order of calls: apply without a backward is an error and moves nothing") {
     Model<SmallResNet> model{Seed{1}};
     const auto copy = model;

@@ -47,7 +47,8 @@ inline std::vector<ParameterRange> parameter_ranges(const Plan& plan, const std:
                 mark(at(graph.parameters, p).offset, at(graph.parameters, p).spec.size());
         }
     }
-    // A layer that the output does not depend on gets no gradient and no update, as in PyTorch: not even weight decay.
+    // A layer that the output does not depend on gets no gradient and no update, as in PyTorch: not even weight decay,
+    // unless an earlier plan gave it a gradient.
     std::vector<char> used(graph.layers.size(), 0);
     const std::vector<int> uses = graph.uses();
     for (std::size_t n = 0; n < graph.nodes.size(); ++n)

@@ -39,6 +39,7 @@ public:
           optimizer_{settings, weights.graph().parameters.size(), weights.graph().parameter_elements},
           gradients_(weights.graph().parameter_elements),
           staged_statistics_(weights.graph().statistics_elements),
+          staged_batches_(weights.counters().size(), 0),
           live_(static_cast<std::size_t>(weights.graph().parameter_elements / 16), 0) {
         if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
             throw Error("label_smoothing", "0 ... 1", std::to_string(options.label_smoothing));
@@ -115,16 +116,19 @@ public:
             throw;
         }
         has_gradients_ = true;
-        if (!planned_live_.empty()) {
+        if (!planned_live_.empty()) {  // the first backward of its plan
             live_.swap(planned_live_);
             planned_live_.clear();
+            ranges_.swap(planned_ranges_);
         }
     }
 
     /// One optimizer step on `scale` times the gradients; returns their norm before clipping. Commits the staged
-    /// statistics. Throws NotFiniteError if the norm is not finite; then the model is as it was. Error without a
-    /// backward before, and where the weights have changed since.
+    /// statistics. Throws NotFiniteError if the norm is not finite; then the model is as it was. Error if the scale is
+    /// not finite as a Scalar, without a backward before, and where the weights have changed since.
     double apply(double scale) {
+        if (!std::isfinite(static_cast<Scalar>(scale)))
+            throw Error("apply", "a finite scale of the gradients", std::to_string(scale));
         if (!std::exchange(has_gradients_, false)) throw Error("apply", "a backward before each apply", "none");
         if (gradients_generation_ != weights_.generation()) {
             drop_forward();
@@ -204,20 +208,22 @@ private:
         Graph graph = tracer_(extent);
         weights_.check_layout(graph);
         Program program = differentiate(graph, fuse(graph, Mode::training), weights_.frozen());
+        // What is refused, is refused here: gradients that wait for their apply go on waiting.
+        Plan plan{std::move(graph), std::move(program), options_.plan, kernels_.panels(0)};
         try {
             workspace_.reset();
             packs_.reset();
-            plan_.emplace(std::move(graph), std::move(program), options_.plan, kernels_.panels(0));
+            plan_.emplace(std::move(plan));
             packs_.emplace(*plan_, kernels_);
             workspace_.emplace(*plan_);
             planned_frozen_ = weights_.frozen();
             planned_live_ = live_;
-            ranges_ = parameter_ranges(*plan_, planned_frozen_, planned_live_);
-            for (ParameterRange& range : ranges_) {
+            planned_ranges_ = parameter_ranges(*plan_, planned_frozen_, planned_live_);
+            for (ParameterRange& range : planned_ranges_) {
                 range.learning_rate = options_.learning_rate_factors.of(range.role);
                 range.weight_decay = options_.weight_decay_factors.of(range.role);
             }
-            norm_parts_.assign(ranges_.size(), 0.0);
+            norm_parts_.resize(std::max(ranges_.size(), planned_ranges_.size()));
         } catch (...) {  // a plan without all that belongs to it is none
             forget();
             throw;
@@ -226,13 +232,11 @@ private:
         ready_ = false;
     }
 
-    /// Parameters that were frozen since the plan keep their values in this apply already; the next forward plans anew.
+    /// Parameters that were frozen since the backward keep their values in this apply already; the next forward plans
+    /// anew.
     void leave_out_newly_frozen() {
-        if (planned_frozen_ == weights_.frozen()) return;
-        std::erase_if(ranges_,
-                      [&](const ParameterRange& range) { return at(weights_.frozen(), range.parameter) != 0; });
-        norm_parts_.resize(ranges_.size());
-        planned_frozen_.clear();
+        const auto is_frozen = [&](const ParameterRange& range) { return at(weights_.frozen(), range.parameter) != 0; };
+        if (std::erase_if(ranges_, is_frozen) > 0) planned_frozen_.clear();
     }
 
     void clear_gradients() noexcept { std::fill_n(gradients_.data(), gradients_.size(), Scalar{0}); }
@@ -247,6 +251,8 @@ private:
     void forget() noexcept {
         plan_.reset();
         ranges_.clear();
+        planned_ranges_.clear();
+        planned_live_.clear();
         drop_forward();
         has_gradients_ = false;
     }
@@ -258,10 +264,13 @@ private:
         for (const Norm& norm : program.norms) check_moments(norm);
         if (staged_generation_ != generation_) staged_ = 0;  // the model has others now
         staged_generation_ = generation_;
-        if (staged_++ == 0)
+        if (staged_++ == 0) {
             std::copy_n(weights_.statistics().data(), staged_statistics_.size(), staged_statistics_.data());
+            std::ranges::fill(staged_batches_, 0);
+        }
         for (const Norm& norm : program.norms) {
             const Layer& layer = at(plan_->graph().layers, norm.layer);
+            ++at(staged_batches_, layer.counter);
             const double* moments = workspace_->moments(plan_->tensor(norm.tensor).moments);
             Scalar *mean = staged_statistics_.data() + layer.statistics, *var = mean + round_up(layer.normalized, 16);
             const double momentum = static_cast<double>(layer.momentum);
@@ -287,8 +296,8 @@ private:
     void commit_statistics() {
         if (staged_ == 0) return;
         std::copy_n(staged_statistics_.data(), staged_statistics_.size(), weights_.statistics().data());
-        for (const Norm& norm : plan_->program().norms)
-            weights_.counters()[static_cast<std::size_t>(at(plan_->graph().layers, norm.layer).counter)] += staged_;
+        for (std::size_t counter = 0; counter < staged_batches_.size(); ++counter)
+            weights_.counters()[counter] += staged_batches_[counter];
         staged_ = 0;
     }
 
@@ -299,8 +308,8 @@ private:
             norm_parts_[static_cast<std::size_t>(chunk)] =
                 range.live ? kernels_.sum_of_squares(gradients_.data() + range.offset, range.count) : 0.0;
         });
-        detail::sum_tree(norm_parts_.data(), static_cast<Index>(norm_parts_.size()), 1, 0, 1);
-        return norm_parts_.empty() ? 0.0 : std::sqrt(norm_parts_[0]);
+        detail::sum_tree(norm_parts_.data(), static_cast<Index>(ranges_.size()), 1, 0, 1);
+        return ranges_.empty() ? 0.0 : std::sqrt(norm_parts_[0]);
     }
 
     Weights<Scalar>& weights_;
@@ -309,12 +318,15 @@ private:
     const Kernels<Scalar>& kernels_;
     Optimizer<Scalar> optimizer_;
     Buffer<Scalar> gradients_, staged_statistics_;
-    std::vector<char> live_, planned_live_;  // planned: what live_ becomes by this plan's first backward
+    std::vector<std::int64_t> staged_batches_;  // by counter: what num_batches_tracked rises by
+    std::vector<char> live_;
+    std::vector<ParameterRange> ranges_;  // what the next apply moves
+    std::vector<char> planned_live_;      // what live_ and ranges_ become by the plan's first backward; empty after it
+    std::vector<ParameterRange> planned_ranges_;
     int staged_ = 0;
     std::optional<Plan> plan_;
     std::optional<Packs<Scalar>> packs_;
     std::optional<Workspace<Scalar>> workspace_;
-    std::vector<ParameterRange> ranges_;
     std::vector<char> planned_frozen_;
     std::vector<double> norm_parts_;
     std::uint64_t generation_ = 0;            // of the weights that the last forward read
