@@ -104,6 +104,10 @@ TEST_CASE("fuse: a gelu ends a pointwise step, also behind a convolution for inf
     CHECK(fused<With<twice>>(Mode::training) == "t0 = input\nt1 = relu(t0)\nt2 = gelu(t1)\nt3 = gelu(t2)\n");
     constexpr auto relus = [](auto x, const auto&, const auto&, const auto&) { return relu(relu(x)); };
     CHECK(fused<With<relus>>(Mode::training) == "t0 = input\nt1 = relu(t0)\n");
+    constexpr auto folded = [](auto x, const auto& a, const auto&, const auto&) { return relu(relu(a(x))); };
+    CHECK(fused<With<folded>>(Mode::inference) == "t0 = input\nt1 = relu(convolution t0)\n");
+    constexpr auto negated = [](auto x, const auto& a, const auto&, const auto&) { return relu(-1.0f * relu(a(x))); };
+    CHECK(fused<With<negated>>(Mode::inference) == "t0 = input\nt1 = relu(convolution t0)\nt2 = relu(-1 t1)\n");
     constexpr auto after = [](auto x, const auto& a, const auto&, const auto&) { return relu(gelu(a(x))); };
     CHECK(fused<With<after>>(Mode::inference) == "t0 = input\nt1 = convolution t0\nt2 = gelu(t1)\nt3 = relu(t2)\n");
 }

@@ -38,7 +38,8 @@ private:
         std::array<Term, 2> terms{};
         int count = 1;
         Activation activation = Activation::none;
-        int open = -1;  // inference: the convolution step whose epilogue may still take more
+        bool rectified = false;  // the tensor has been through a relu already
+        int open = -1;           // inference: the convolution step whose epilogue may still take more
 
         constexpr bool activated() const { return activation != Activation::none; }
         constexpr bool plain() const { return count == 1 && !activated() && terms[0].norm < 0 && terms[0].factor == 1; }
@@ -141,6 +142,7 @@ private:
         }
         Expression value = x;
         value.open = -1;  // the factor stands behind the sum: a relu in the epilogue would come before it
+        value.rectified = false;
         if (x.activated()) value = {.terms = {Term{.tensor = materialize(x, node.inputs[0])}}};
         for (Term& term : value.terms) term.factor *= node.factor;
         return value;
@@ -167,12 +169,18 @@ private:
     }
 
     constexpr Expression activate(const Node& node, const Expression& x, Activation activation) {
-        if (activation == Activation::relu && x.activation == activation) return x;
+        const bool is_relu = activation == Activation::relu;
+        if (is_relu && (x.rectified || x.activation == activation)) return x;
         Expression value = x;
         value.open = -1;  // nothing may follow it
         if (x.activated()) value = {.terms = {Term{.tensor = materialize(x, node.inputs[0])}}};
-        if (x.open >= 0 && activation == Activation::relu) at(program_.steps, x.open).activation = activation;
-        else value.activation = activation;
+        if (is_relu && x.open >= 0) {
+            at(program_.steps, x.open).activation = activation;
+            value.rectified = true;
+        } else {
+            value.activation = activation;
+            value.rectified = false;
+        }
         return value;
     }
 
