@@ -54,6 +54,7 @@ struct Conv2d {
     static constexpr ConvOptions options = detail::conv_options(More...);
     static constexpr Window window{K.size, K.size, options.stride, options.padding < 0 ? K.size / 2 : options.padding};
     static_assert(In > 0 && Out > 0 && K.size > 0 && options.stride > 0, "sizes of a convolution are positive");
+    static_assert(options.padding >= -1, "padding is not negative; -1 stands for half the kernel");
 
     static constexpr auto parameter_specs() {
         return std::array{ParameterSpec{"weight", Role::weight, 4, Out, In, K.size, K.size},
@@ -146,10 +147,7 @@ struct AdaptiveAvgPool2d {
 };
 template <int F>
 struct Flatten {
-    template <int C>
-    constexpr Features<F> operator()(Value<C> x) const {
-        return flatten<F>(x);
-    }
+    constexpr Features<F> operator()(auto x) const { return flatten<F>(x); }
 };
 
 }  // namespace resnet::inline v0

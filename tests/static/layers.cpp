@@ -86,6 +86,16 @@ static_assert(tests::find_parameter(layers_of<Numbered>(), "stage.2.bias") == 9)
 static_assert(tests::find_parameter(layers_of<Numbered>(), "head.1.weight") == 10);  // ReLU is counted, as in PyTorch
 static_assert(at(trace<Numbered>({2, 2}).nodes, 2).layer == 1);                      // equal types are told apart
 
+// The head that PyTorch's programs write, with its names; features are flat already.
+struct PyTorchHead {
+    Sequential<AdaptiveAvgPool2d, Flatten<3>, Linear<3, 2>> head;
+
+    constexpr auto operator()(Value<3> x) const { return head(x); }
+    RESNET_MEMBERS(head)
+};
+static_assert(tests::find_parameter(layers_of<PyTorchHead>(), "head.2.weight") == 0);
+static_assert(trace<PyTorchHead>({2, 2}).nodes.size() == 3);  // image, pool and linear layer
+
 // The same layer twice is one set of parameters and two nodes.
 struct Shared {
     Conv2d<3, 3, k3> conv;

@@ -83,9 +83,11 @@ inline WeightGradientChunks weight_gradient_chunks(const Plan& plan, const Plann
     const bool direct = step.kernel == ConvolutionKernel::direct, all_taps = direct && runs > 0;
     chunks.taps = direct && !all_taps ? static_cast<Index>(step.tap_runs.size()) : 1;
     constexpr Index most_copies = 16;
+    // im2col shares its work by copies alone: as many as 64 MiB of floats hold.
     const bool copies = !direct || !has_large_weights(step.shape);
+    const Index room = direct ? most_copies : std::max<Index>(1, (Index{1} << 24) / step.shape.weights());
     const Index wanted = chunks.taps > 1 ? divide_up(wanted_chunks, chunks.taps) : most_copies;
-    const Index parts = copies ? std::min({blocks, wanted, most_copies}) : 1;
+    const Index parts = copies ? std::min({blocks, wanted, most_copies, room}) : 1;
     chunks.blocks_per_part = divide_up(blocks, parts);
     chunks.parts = divide_up(blocks, chunks.blocks_per_part);
     if (all_taps) chunks.bands = std::min(most_copies / chunks.parts, runs);

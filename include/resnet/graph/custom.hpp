@@ -82,12 +82,34 @@ constexpr bool all_have_elements() {
         if (spec.size() < 1) return false;
     return true;
 }
+/// What has one dimension is [out], what has two is [out][in height width].
+template <class L>
+constexpr bool all_have_the_elements_of_their_dimensions() {
+    for (const ParameterSpec& spec : L::parameter_specs()) {
+        const bool is_vector = spec.dimensions == 1 && spec.in == 1 && spec.height == 1 && spec.width == 1;
+        if (!is_vector && spec.dimensions != 2 && spec.dimensions != 4) return false;
+    }
+    return true;
+}
+template <class L>
+constexpr bool all_have_their_own_names() {
+    const auto specs = L::parameter_specs();
+    for (std::size_t i = 0; i < specs.size(); ++i)
+        for (std::size_t j = 0; j < i; ++j)
+            if (specs[i].name == specs[j].name) return false;
+    return true;
+}
 }  // namespace detail
 template <class L>
 concept custom_parameters_are_at_most_eight = L::parameter_specs()
 .size() <= most_custom_parameters;
 template <class L>
 concept custom_parameters_have_elements = detail::all_have_elements<L>();
+template <class L>
+concept custom_parameters_have_the_elements_of_their_dimensions =
+    detail::all_have_the_elements_of_their_dimensions<L>();
+template <class L>
+concept custom_parameters_have_names_of_their_own = detail::all_have_their_own_names<L>();
 /// They run on all workers, where nobody could catch what they throw; memory is `scratch`.
 template <class L>
 concept custom_functions_are_noexcept =
@@ -115,6 +137,7 @@ inline constexpr CustomOperation custom_table_of = custom_table<L>();
 /// Records a custom operation with Out channels; `layer` is `*this` of the layer that is called.
 template <int Out, class L, int In>
 requires custom_parameters_are_at_most_eight<L> && custom_parameters_have_elements<L> &&
+    custom_parameters_have_the_elements_of_their_dimensions<L> && custom_parameters_have_names_of_their_own<L> &&
     custom_functions_are_noexcept<L>
 constexpr Value<Out> custom_operation(const L& layer, Value<In> x) {
     Node node = detail::unary(Op::custom, x);

@@ -93,5 +93,10 @@ constexpr Features<F> flatten(Value<C> x) {
     if (node.extent.area() * C != F) rules::flatten_has_other_features(F, node.extent.area() * C);
     return {x.graph(), detail::record(x.graph(), node)};
 }
+/// Features are flat already: PyTorch's Sequential(AdaptiveAvgPool2d(1), Flatten(), Linear(F, O)).
+template <int F>
+constexpr Features<F> flatten(Features<F> x) {
+    return x;
+}
 
 }  // namespace resnet::inline v0

@@ -1,0 +1,37 @@
+// A parameter of one dimension with 3x3 numbers for each output: PyTorch's shape would say fewer than there are.
+// rule: custom_parameters_have_the_elements_of_their_dimensions
+#include <resnet/layers.hpp>
+
+#include <array>
+
+using namespace resnet;
+
+#ifdef RESNET_FAIL
+inline constexpr int dimensions = 1;
+#else
+inline constexpr int dimensions = 4;
+#endif
+
+struct Two {
+    static constexpr std::string_view name = "two";
+    static constexpr auto parameter_specs() {
+        return std::array{ParameterSpec{"p", Role::custom, dimensions, 3, 1, 3, 3}};
+    }
+    static constexpr Extent output(Extent input) { return input; }
+    static constexpr Index macs(Extent input) { return input.area(); }
+    template <class Scalar>
+    static void forward(const CustomForward<Scalar>&) noexcept {}
+    template <class Scalar>
+    static void backward(const CustomBackward<Scalar>&) noexcept {}
+    constexpr Value<3> operator()(Value<3> x) const {
+        return custom_operation<3>(*this, x);  // error here
+    }
+};
+
+struct Net {
+    Two two;
+    constexpr auto operator()(Value<3> x) const { return adaptive_avg_pool2d(two(x)); }
+    RESNET_MEMBERS(two)
+};
+
+static_assert(trace<Net>({8, 8}).output > 0);
