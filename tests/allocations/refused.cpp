@@ -194,13 +194,19 @@ void check_inference() {
             run.logits = written;
         },
         none, right);
+    const Small old{Seed{2}};
+    const auto before = logits(Classifier<Net>{old});
     refuse_each(
-        "refreshing a classifier", [&] { return Run{.classify = std::make_unique<Classifier<Net>>(Small{Seed{2}})}; },
+        "refreshing a classifier", [&] { return Run{.classify = std::make_unique<Classifier<Net>>(old)}; },
         [&](auto& run) {
             run.classify->refresh(model);
             run.logits = logits(*run.classify);
         },
-        none, right);
+        [&](auto& run) {  // the call behind the refresh may be the one that was refused
+            const auto found = logits(*run.classify);
+            return found == before || found == expected;
+        },
+        right);
 }
 
 void check_files() {
