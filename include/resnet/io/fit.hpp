@@ -14,6 +14,7 @@
 
 #include <resnet/core/error.hpp>
 #include <resnet/core/extent.hpp>
+#include <resnet/core/wildcard.hpp>
 #include <resnet/engine/weights.hpp>
 #include <resnet/io/safetensors.hpp>
 

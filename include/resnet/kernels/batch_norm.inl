@@ -6,19 +6,18 @@
 template <class Scalar>
 void channel_moments(const Scalar* x, Index rows, Index stride, int channels, double* mean, double* squares) noexcept {
     using Packet = typename Vector<Scalar>::Packet;
-    using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes;
     constexpr Index group = 64;
     const double count = static_cast<double>(rows);
     int c = 0;
     for (; c + lanes <= channels; c += lanes) {
-        const Packet origin = *reinterpret_cast<const Unaligned*>(x + c);
+        const Packet origin = load(x + c);
         double total[lanes] = {}, total_squares[lanes] = {};
         for (Index first = 0; first < rows; first += group) {
             Packet sum{}, square{};
             const Index last = std::min(rows, first + group);
             for (Index r = first; r < last; ++r) {
-                const Packet d = *reinterpret_cast<const Unaligned*>(x + r * stride + c) - origin;
+                const Packet d = load(x + r * stride + c) - origin;
                 sum += d;
                 square += d * d;
             }
@@ -88,7 +87,6 @@ void pointwise(const PointwiseJob<Scalar>& job) noexcept {
 template <class Scalar, int Norms, Activation Kind>
 void pointwise_grad_sum_rows(const PointwiseGradJob<Scalar>& job) {
     using Packet = typename Vector<Scalar>::Packet;
-    using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes;
     constexpr Index group = 64;
     const Index channels = job.channels;
@@ -97,13 +95,13 @@ void pointwise_grad_sum_rows(const PointwiseGradJob<Scalar>& job) {
     Index c = 0;
     for (; c + lanes <= channels; c += lanes) {
         Packet mean0{}, mean1{};
-        if constexpr ((Norms & 1) != 0) mean0 = *reinterpret_cast<const Unaligned*>(job.mean[0] + c);
-        if constexpr ((Norms & 2) != 0) mean1 = *reinterpret_cast<const Unaligned*>(job.mean[1] + c);
+        if constexpr ((Norms & 1) != 0) mean0 = load(job.mean[0] + c);
+        if constexpr ((Norms & 2) != 0) mean1 = load(job.mean[1] + c);
         Packet scale0{}, scale1{}, shift{};
         if constexpr (Kind == Activation::gelu) {
-            scale0 = *reinterpret_cast<const Unaligned*>(job.scale[0] + c);
-            if (two) scale1 = *reinterpret_cast<const Unaligned*>(job.scale[1] + c);
-            shift = *reinterpret_cast<const Unaligned*>(job.shift + c);
+            scale0 = load(job.scale[0] + c);
+            if (two) scale1 = load(job.scale[1] + c);
+            shift = load(job.shift + c);
         }
         double total_g[lanes] = {}, total0[lanes] = {}, total1[lanes] = {};
         for (Index first = 0; first < job.rows; first += group) {
@@ -111,21 +109,19 @@ void pointwise_grad_sum_rows(const PointwiseGradJob<Scalar>& job) {
             const Index last = std::min(job.rows, first + group);
             for (Index r = first; r < last; ++r) {
                 const Index i = r * channels + c;
-                Packet g = *reinterpret_cast<const Unaligned*>(job.grad_output + i);
+                Packet g = load(job.grad_output + i);
                 if constexpr (Kind == Activation::relu) {
-                    const Packet y = *reinterpret_cast<const Unaligned*>(job.output + i);
+                    const Packet y = load(job.output + i);
                     g = y > Packet{} ? g : Packet{};
                 } else if constexpr (Kind == Activation::gelu) {
-                    Packet slope = shift + scale0 * *reinterpret_cast<const Unaligned*>(job.input[0] + i);
-                    if (two) slope += scale1 * *reinterpret_cast<const Unaligned*>(job.input[1] + i);
+                    Packet slope = shift + scale0 * load(job.input[0] + i);
+                    if (two) slope += scale1 * load(job.input[1] + i);
                     gelu_slope<Scalar>(slope);
                     g *= slope;
                 }
                 sum += g;
-                if constexpr ((Norms & 1) != 0)
-                    sum0 += g * (*reinterpret_cast<const Unaligned*>(job.input[0] + i) - mean0);
-                if constexpr ((Norms & 2) != 0)
-                    sum1 += g * (*reinterpret_cast<const Unaligned*>(job.input[1] + i) - mean1);
+                if constexpr ((Norms & 1) != 0) sum0 += g * (load(job.input[0] + i) - mean0);
+                if constexpr ((Norms & 2) != 0) sum1 += g * (load(job.input[1] + i) - mean1);
             }
             for (int l = 0; l < lanes; ++l) {
                 total_g[l] += static_cast<double>(sum[l]);

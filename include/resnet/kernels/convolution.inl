@@ -44,7 +44,6 @@ void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, 
                       const TileWeights<Scalar>& weight, const TileTarget<Scalar>& target) {
     constexpr int Vectors = PanelVectors * TilePanels;
     using Packet = typename Vector<Scalar>::Packet;
-    using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes;
     // Addresses, not pointers: what is fetched may lie behind the last weight. (Whether to fetch is asked in the loop:
     // beside a tile's multiplications the jump costs next to nothing, and a second loop would double the code.)
@@ -64,8 +63,7 @@ void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, 
         RESNET_UNROLL
         for (int r = 0; r < Rows; ++r) {
             RESNET_UNROLL
-            for (int v = 0; v < Vectors; ++v)
-                sum[r][v] += *reinterpret_cast<const Unaligned*>(target.start + r * target.stride + v * lanes);
+            for (int v = 0; v < Vectors; ++v) sum[r][v] += load(target.start + r * target.stride + v * lanes);
         }
     }
     for (int t = 0; t < count; ++t) {
@@ -102,8 +100,7 @@ void convolution_tile(const Scalar* input, Index input_stride, const Tap* taps, 
     RESNET_UNROLL
     for (int r = 0; r < Rows; ++r) {
         RESNET_UNROLL
-        for (int v = 0; v < Vectors; ++v)
-            *reinterpret_cast<Unaligned*>(target.output + r * target.stride + v * lanes) = sum[r][v];
+        for (int v = 0; v < Vectors; ++v) store(target.output + r * target.stride + v * lanes, sum[r][v]);
     }
 }
 

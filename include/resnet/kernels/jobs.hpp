@@ -174,10 +174,13 @@ struct UpdateJob {
     Scalar* first = nullptr;   // Adam: mean of the gradient; SGD: momentum buffer
     Scalar* second = nullptr;  // Adam: mean of its square
     Scalar learning_rate = 0, weight_decay = 0, gradient_scale = 1;
+    // SGD
+    Scalar momentum = 0;
+    bool nesterov = false;
+    // Adam
     Scalar beta1 = 0, beta2 = 0, epsilon = 0;
     Scalar correction1 = 1, correction2_root = 1;  // 1 - beta1^t, sqrt(1 - beta2^t)
     bool decoupled = false;                        // AdamW
-    bool nesterov = false;                         // SGD
 };
 
 }  // namespace resnet::inline v0

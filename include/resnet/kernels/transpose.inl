@@ -31,18 +31,16 @@ inline void transpose_square(Packet* rows) {
 template <class Scalar>
 void transpose(const Scalar* from, Index from_stride, Index rows, Index columns, Scalar* to, Index to_stride) noexcept {
     using Packet = typename Vector<Scalar>::Packet;
-    using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes;
     const Index whole_rows = rows / lanes * lanes, whole_columns = columns / lanes * lanes;
     for (Index r = 0; r < whole_rows; r += lanes)
         for (Index c = 0; c < whole_columns; c += lanes) {
             Packet square[lanes];
             RESNET_UNROLL
-            for (int i = 0; i < lanes; ++i)
-                square[i] = *reinterpret_cast<const Unaligned*>(from + (r + i) * from_stride + c);
+            for (int i = 0; i < lanes; ++i) square[i] = load(from + (r + i) * from_stride + c);
             transpose_square<lanes / 2, lanes>(square);
             RESNET_UNROLL
-            for (int i = 0; i < lanes; ++i) *reinterpret_cast<Unaligned*>(to + (c + i) * to_stride + r) = square[i];
+            for (int i = 0; i < lanes; ++i) store(to + (c + i) * to_stride + r, square[i]);
         }
     for (Index r = 0; r < rows; ++r)
         for (Index c = r < whole_rows ? whole_columns : 0; c < columns; ++c)

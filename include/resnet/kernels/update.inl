@@ -4,7 +4,6 @@
 template <class Scalar>
 void adam_update(const UpdateJob<Scalar>& job) noexcept {
     using Packet = typename Vector<Scalar>::Packet;
-    using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes;
     const Scalar rest1 = 1 - job.beta1, rest2 = 1 - job.beta2;
     const Scalar step = job.learning_rate / job.correction1;
@@ -12,18 +11,17 @@ void adam_update(const UpdateJob<Scalar>& job) noexcept {
     const Scalar l2 = job.decoupled ? Scalar{0} : job.weight_decay;
     // Ranges are padded to whole vectors with zeros, which an update leaves at zero.
     for (Index i = 0; i < job.count; i += lanes) {
-        Packet p = *reinterpret_cast<const Unaligned*>(job.parameter + i) * decay;
-        const Packet g = *reinterpret_cast<const Unaligned*>(job.gradient + i) * job.gradient_scale + p * l2;
-        Packet m = *reinterpret_cast<const Unaligned*>(job.first + i),
-               v = *reinterpret_cast<const Unaligned*>(job.second + i);
+        Packet p = load(job.parameter + i) * decay;
+        const Packet g = load(job.gradient + i) * job.gradient_scale + p * l2;
+        Packet m = load(job.first + i), v = load(job.second + i);
         m += (g - m) * rest1;
         v = v * job.beta2 + g * g * rest2;
         Packet root = v;
         square_root<Scalar>(root);
         p -= step * m / (root / job.correction2_root + job.epsilon);
-        *reinterpret_cast<Unaligned*>(job.first + i) = m;
-        *reinterpret_cast<Unaligned*>(job.second + i) = v;
-        *reinterpret_cast<Unaligned*>(job.parameter + i) = p;
+        store(job.first + i, m);
+        store(job.second + i, v);
+        store(job.parameter + i, p);
     }
 }
 
@@ -31,7 +29,7 @@ void adam_update(const UpdateJob<Scalar>& job) noexcept {
 /// rate). The velocity begins at zero, so the first step sets it to the gradient, as PyTorch does.
 template <class Scalar>
 void sgd_update(const UpdateJob<Scalar>& job) noexcept {
-    const Scalar momentum = job.beta1;
+    const Scalar momentum = job.momentum;
     RESNET_INDEPENDENT
     for (Index i = 0; i < job.count; ++i) {
         const Scalar g = job.gradient[i] * job.gradient_scale + job.parameter[i] * job.weight_decay;
@@ -45,7 +43,6 @@ void sgd_update(const UpdateJob<Scalar>& job) noexcept {
 template <class Scalar>
 double sum_of_squares(const Scalar* x, Index count) noexcept {
     using Packet = typename Vector<Scalar>::Packet;
-    using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes;
     constexpr Index group = Index{64} * lanes;
     double total = 0;
@@ -53,7 +50,7 @@ double sum_of_squares(const Scalar* x, Index count) noexcept {
         Packet sum{};
         const Index last = std::min(count, first + group);
         for (Index i = first; i < last; i += lanes) {
-            const Packet v = *reinterpret_cast<const Unaligned*>(x + i);
+            const Packet v = load(x + i);
             sum += v * v;
         }
         for (int l = 0; l < lanes; ++l) total += static_cast<double>(sum[l]);

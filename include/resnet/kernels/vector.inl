@@ -17,6 +17,16 @@ struct Vector<double> {
     using Unaligned __attribute__((vector_size(RESNET_VECTOR_BYTES), aligned(8), may_alias)) = double;
 };
 
+/// A vector at any address.
+template <class Scalar>
+[[gnu::always_inline]] inline typename Vector<Scalar>::Packet load(const Scalar* from) {
+    return *reinterpret_cast<const typename Vector<Scalar>::Unaligned*>(from);
+}
+template <class Scalar>
+[[gnu::always_inline]] inline void store(Scalar* to, const typename Vector<Scalar>::Packet& packet) {
+    *reinterpret_cast<typename Vector<Scalar>::Unaligned*>(to) = packet;
+}
+
 // Tiles: as many sums as the registers hold beside a row of weights.
 inline constexpr int tile_rows = RESNET_TILE_ROWS, tile_vectors = RESNET_TILE_VECTORS;
 
@@ -44,13 +54,12 @@ inline void square_root(typename Vector<Scalar>::Packet& x) {
 template <class Scalar>
 inline void for_each_packet(Scalar* row, Index count, const auto& function) {
     using Packet = typename Vector<Scalar>::Packet;
-    using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr Index lanes = Vector<Scalar>::lanes;
     Index i = 0;
     for (; i + lanes <= count; i += lanes) {
-        Packet packet = *reinterpret_cast<const Unaligned*>(row + i);
+        Packet packet = load(row + i);
         function(packet);
-        *reinterpret_cast<Unaligned*>(row + i) = packet;
+        store(row + i, packet);
     }
     if (i == count) return;
     Packet packet{};

@@ -44,7 +44,6 @@ struct WeightGradientTarget {
 template <class Scalar, int Rows, int Vectors, bool Scattered = false>
 void weight_gradient_tile(const RowGroup<Scalar>& group, const WeightGradientTarget<Scalar>& target) {
     using Packet = typename Vector<Scalar>::Packet;
-    using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes;
 
     Packet sum[Rows][Vectors] = {};
@@ -52,8 +51,7 @@ void weight_gradient_tile(const RowGroup<Scalar>& group, const WeightGradientTar
         RESNET_UNROLL
         for (int r = 0; r < Rows; ++r) {
             RESNET_UNROLL
-            for (int v = 0; v < Vectors; ++v)
-                sum[r][v] = *reinterpret_cast<const Unaligned*>(target.grad_weight + r * target.stride + v * lanes);
+            for (int v = 0; v < Vectors; ++v) sum[r][v] = load(target.grad_weight + r * target.stride + v * lanes);
         }
     }
     Index offset[Rows];
@@ -66,7 +64,7 @@ void weight_gradient_tile(const RowGroup<Scalar>& group, const WeightGradientTar
         for (Index k = group.segments[s].rows; k > 0; --k, x += step, grad_output += grad_output_step) {
             Packet g[Vectors];
             RESNET_UNROLL
-            for (int v = 0; v < Vectors; ++v) g[v] = *reinterpret_cast<const Unaligned*>(grad_output + v * lanes);
+            for (int v = 0; v < Vectors; ++v) g[v] = load(grad_output + v * lanes);
             RESNET_UNROLL
             for (int r = 0; r < Rows; ++r) {
                 const Scalar a = x[offset[r]];
@@ -78,8 +76,7 @@ void weight_gradient_tile(const RowGroup<Scalar>& group, const WeightGradientTar
     RESNET_UNROLL
     for (int r = 0; r < Rows; ++r) {
         RESNET_UNROLL
-        for (int v = 0; v < Vectors; ++v)
-            *reinterpret_cast<Unaligned*>(target.grad_weight + r * target.stride + v * lanes) = sum[r][v];
+        for (int v = 0; v < Vectors; ++v) store(target.grad_weight + r * target.stride + v * lanes, sum[r][v]);
     }
 }
 

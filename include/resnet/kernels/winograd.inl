@@ -104,14 +104,13 @@ inline void winograd_transform(const Packet* in, Packet* out) {
 template <class Scalar, class Transform>
 void winograd_spread(const Scalar* const* rows, Index count, Scalar* out, Index stride) noexcept {
     using Packet = typename Vector<Scalar>::Packet;
-    using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes, n = Transform::inputs * Transform::inputs,
                   m = Transform::outputs * Transform::outputs;
     for (Index c = 0; c < count; c += lanes) {
         Packet in[n], result[m];
-        for (int i = 0; i < n; ++i) in[i] = *reinterpret_cast<const Unaligned*>(rows[i] + c);
+        for (int i = 0; i < n; ++i) in[i] = load(rows[i] + c);
         winograd_transform<Transform>(in, result);
-        for (int i = 0; i < m; ++i) *reinterpret_cast<Unaligned*>(out + i * stride + c) = result[i];
+        for (int i = 0; i < m; ++i) store(out + i * stride + c, result[i]);
     }
 }
 
@@ -119,25 +118,22 @@ void winograd_spread(const Scalar* const* rows, Index count, Scalar* out, Index 
 template <class Scalar, class Transform>
 void winograd_output(const WinogradOutputJob<Scalar>& job) noexcept {
     using Packet = typename Vector<Scalar>::Packet;
-    using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes, products = Transform::inputs * Transform::inputs,
                   outputs = Transform::outputs * Transform::outputs;
     for (int n = 0; n < job.images; ++n)
         for (Index c = 0; c < job.channels; c += lanes) {
             const Index at = n * job.channels + c;
             Packet m[products], y[outputs];
-            for (int i = 0; i < products; ++i)
-                m[i] = *reinterpret_cast<const Unaligned*>(job.products + i * job.stride + at);
+            for (int i = 0; i < products; ++i) m[i] = load(job.products + i * job.stride + at);
             winograd_transform<Transform>(m, y);
-            const Packet bias =
-                job.bias != nullptr ? Packet(*reinterpret_cast<const Unaligned*>(job.bias + c)) : Packet{};
+            const Packet bias = job.bias != nullptr ? load(job.bias + c) : Packet{};
             for (int i = 0; i < outputs; ++i) {
                 if (job.output[i] == nullptr) continue;  // beyond the map's edge
                 Packet value = y[i] + bias;
-                if (job.accumulate) value += *reinterpret_cast<const Unaligned*>(job.output[i] + at);
-                if (job.residual[i] != nullptr) value += *reinterpret_cast<const Unaligned*>(job.residual[i] + at);
+                if (job.accumulate) value += load(job.output[i] + at);
+                if (job.residual[i] != nullptr) value += load(job.residual[i] + at);
                 if (job.relu) value = value < Packet{} ? Packet{} : value;
-                *reinterpret_cast<Unaligned*>(job.output[i] + at) = value;
+                store(job.output[i] + at, value);
             }
         }
 }
@@ -146,15 +142,14 @@ void winograd_output(const WinogradOutputJob<Scalar>& job) noexcept {
 template <class Scalar, class Transform>
 void winograd_grad_weight(const Scalar* u, Index stride, Index count, Scalar* const* taps, bool add) noexcept {
     using Packet = typename Vector<Scalar>::Packet;
-    using Unaligned = typename Vector<Scalar>::Unaligned;
     constexpr int lanes = Vector<Scalar>::lanes, products = Transform::inputs * Transform::inputs;
     for (Index c = 0; c < count; c += lanes) {
         Packet in[products], result[9];
-        for (int i = 0; i < products; ++i) in[i] = *reinterpret_cast<const Unaligned*>(u + i * stride + c);
+        for (int i = 0; i < products; ++i) in[i] = load(u + i * stride + c);
         winograd_transform<Transform>(in, result);
         for (int i = 0; i < 9; ++i) {
-            auto* to = reinterpret_cast<Unaligned*>(taps[i] + c);
-            *to = add ? Packet(*to) + result[i] : result[i];
+            if (add) result[i] += load(taps[i] + c);
+            store(taps[i] + c, result[i]);
         }
     }
 }

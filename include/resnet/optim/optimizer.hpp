@@ -67,14 +67,13 @@ public:
                 ++parameter_steps_[static_cast<std::size_t>(ranges[i].parameter)];
         UpdateJob<Scalar> job;
         job.gradient_scale = static_cast<Scalar>(gradient_scale);
-        bool adam = true;
+        const bool is_sgd = std::holds_alternative<SGD>(settings_);
         std::visit(
             [&](const auto& s) {
                 job.learning_rate = static_cast<Scalar>(s.learning_rate);
                 job.weight_decay = static_cast<Scalar>(s.weight_decay);
                 if constexpr (requires { s.momentum; }) {
-                    adam = false;
-                    job.beta1 = static_cast<Scalar>(s.momentum);
+                    job.momentum = static_cast<Scalar>(s.momentum);
                     job.nesterov = s.nesterov;
                 } else {
                     job.beta1 = static_cast<Scalar>(s.beta1);
@@ -95,11 +94,10 @@ public:
             part.parameter = parameters + range.offset;
             part.gradient = gradients + range.offset;
             part.first = first_.data() + range.offset;
-            if (adam) {
-                part.second = second_.data() + range.offset;
-                correct_bias(part, parameter_steps_[static_cast<std::size_t>(range.parameter)]);
-            }
-            adam ? kernels.adam_update(part) : kernels.sgd_update(part);
+            if (is_sgd) return kernels.sgd_update(part);
+            part.second = second_.data() + range.offset;
+            correct_bias(part, parameter_steps_[static_cast<std::size_t>(range.parameter)]);
+            kernels.adam_update(part);
         });
     }
 
