@@ -208,7 +208,7 @@ TEST_CASE("colour_jitter: of no strength it changes nothing, and grey stays grey
     CHECK(grey == std::vector<std::uint8_t>(grey.size(), 80));
 }
 
-TEST_CASE("augment: what cannot be meant is refused by name") {
+TEST_CASE("augment: an option outside its range is an Error that names it") {
     CHECK(message_of<Error>([] { random_crop({.padding = -1}); }) ==
           "random_crop: expected padding of 0 ... 1048576, found -1");
     CHECK_THROWS_AS(random_crop({.padding = 1 << 30}), Error);

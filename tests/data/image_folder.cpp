@@ -56,7 +56,7 @@ TEST_CASE("image_folder: classes are the folders, images the photos below them, 
               cover(read_image(photos.files[static_cast<std::size_t>(i)]), {16, 24}).pixels);
 }
 
-TEST_CASE("image_folder: the same on one worker and on many") {
+TEST_CASE("image_folder: the result does not depend on the number of workers") {
     const TemporaryFolder folder;
     fill(folder.path());
     const auto with = [&](int threads) {

@@ -155,7 +155,9 @@ GradientCheckOptions planned(const ChoiceOptions& choice, int block = 0, Isa isa
 
 }  // namespace
 
-TEST_CASE("gradients: convolutions of every kernel, stride and padding, with and without bias") {
+TEST_CASE(
+    "gradients agree with finite differences: convolutions of every kernel, stride and padding, with and without "
+    "bias") {
     check<Around<Conv2d<6, 5, k1>, 5 * 42>>();
     check<Around<Conv2d<6, 5, k3>, 5 * 42>>();
     check<Around<Conv2d<6, 5, k3, ConvOptions{.stride = 2, .bias = false}>, 5 * 12>>();
@@ -167,41 +169,44 @@ TEST_CASE("gradients: convolutions of every kernel, stride and padding, with and
     check<Around<Conv2d<6, 5, Kernel{9}, 2>, 5 * 12>>();  // im2col
 }
 
-TEST_CASE("gradients: convolutions of few channels on large maps, whose weights have theirs of all taps at once") {
+TEST_CASE(
+    "gradients agree with finite differences: convolutions of few channels on large maps, whose weights have theirs of "
+    "all taps at once") {
     for (const Isa isa : tests::available_isas()) check<Large>(planned({}, 2, isa), 3);
 }
 
-TEST_CASE("gradients: convolutions of more channels, whose weights have theirs tap by tap") {
+TEST_CASE(
+    "gradients agree with finite differences: convolutions of more channels, whose weights have theirs tap by tap") {
     check<Around<Conv2d<33, 5, k3>, 5 * 42, 33>>();
     check<Around<Conv2d<33, 5, k3, ConvOptions{.stride = 2, .bias = false}>, 5 * 12, 33>>();
     check<Around<Conv2d<33, 5, k5, 2>, 5 * 12, 33>>(planned({}, 2));
 }
 
-TEST_CASE("gradients: the same by im2col and Eigen's product") {
+TEST_CASE("gradients agree with finite differences: convolutions by im2col") {
     check<Around<Conv2d<6, 5, k3>, 5 * 42>>(planned({.allow_direct = false}));
     check<Around<Conv2d<6, 5, k5, 2>, 5 * 12>>(planned({.allow_direct = false}, 2));
 }
 
-TEST_CASE("gradients: Winograd's convolution") {
+TEST_CASE("gradients agree with finite differences: convolutions by Winograd") {
     Model<Wide, double> model{Seed{1}};
     const std::string plan = Trainer<Wide, double>{model, SGD{}}.plan().print();
     REQUIRE(plan.find("Winograd") != std::string::npos);
     check<Wide>();
 }
 
-TEST_CASE("gradients: batch norm with and without scale and shift") {
+TEST_CASE("gradients agree with finite differences: batch norm with and without scale and shift") {
     check<Around<BatchNorm2d<6>, 6 * 42>>();
     check<Around<BatchNorm2d<6, NormOptions{.affine = false}>, 6 * 42>>();
     check<Around<Sequential<ReLU, BatchNorm2d<6>>, 6 * 42>>();
     check<Around<BatchNorm2d<6>, 6 * 42>>({}, 2);
 }
 
-TEST_CASE("gradients: relu, alone and in one step with batch norm and a sum") {
+TEST_CASE("gradients agree with finite differences: relu, alone and in one step with batch norm and a sum") {
     check<Around<ReLU, 6 * 42>>();
     check<With<[](auto a, auto b, const auto& conv, const auto& norm) { return relu(norm(conv(a)) + b); }>>();
 }
 
-TEST_CASE("gradients: gelu, alone, of a sum, with batch norm on either side, and twice") {
+TEST_CASE("gradients agree with finite differences: gelu, alone, of a sum, with batch norm on either side, and twice") {
     check<Around<GELU, 6 * 42>>();
     check<With<[](auto a, auto b, const auto& conv, const auto& norm) { return gelu(norm(conv(a)) + b); }>>();
     check<With<[](auto a, auto b, const auto& conv, const auto& norm) {
@@ -211,7 +216,9 @@ TEST_CASE("gradients: gelu, alone, of a sum, with batch norm on either side, and
         With<[](auto a, auto b, const auto& conv, const auto& norm) { return gelu(relu(gelu(norm(conv(b))) + a)); }>>();
 }
 
-TEST_CASE("gradients: gelu of a sum with the image, which needs no gradient, and behind a frozen layer") {
+TEST_CASE(
+    "gradients agree with finite differences: gelu of a sum with the image, which needs no gradient, and behind a "
+    "frozen layer") {
     check<GeluOfImage>();
     Model<GeluOfImage, double> model{Seed{1}};
     model.freeze("norm.*");
@@ -222,7 +229,7 @@ TEST_CASE("gradients: gelu of a sum with the image, which needs no gradient, and
     CHECK(result.checked > 20);
 }
 
-TEST_CASE("gradients: sums of two values, a value used twice, and x + x") {
+TEST_CASE("gradients agree with finite differences: sums of two values, a value used twice, and x + x") {
     check<With<[](auto a, auto b, const auto&, const auto& norm) { return norm(a + b); }>>();
     check<With<[](auto a, auto b, const auto& conv, const auto& norm) {
         const auto y = norm(conv(a));
@@ -232,7 +239,7 @@ TEST_CASE("gradients: sums of two values, a value used twice, and x + x") {
     check<With<[](auto a, auto b, const auto& conv, const auto& norm) { return conv(norm(a)) + b + norm(b); }>>();
 }
 
-TEST_CASE("gradients: a constant factor, also negative and before a relu") {
+TEST_CASE("gradients agree with finite differences: a constant factor, also negative and before a relu") {
     check<With<[](auto a, auto b, const auto&, const auto& norm) { return norm(-0.5f * a) + 2.0f * b; }>>();
     check<With<[](auto a, auto b, const auto& conv, const auto& norm) { return relu(-1.5f * (norm(conv(a)) + b)); }>>();
 }
@@ -276,27 +283,33 @@ TEST_CASE("gradients: a bias that batch norm cancels in one of its uses has the 
     CHECK(trainer.gradient("conv.bias") == first);
 }
 
-TEST_CASE("gradients: max pool, away from ties") {
+TEST_CASE("gradients agree with finite differences: max pool, away from ties") {
     check<Around<MaxPool2d<2>, 6 * 9>>();
     check<Around<MaxPool2d<3, 2, 1>, 6 * 12>>();
     check<Around<MaxPool2d<3, 1>, 6 * 20>>();
 }
 
-TEST_CASE("gradients: average pool over windows and over the whole map") {
+TEST_CASE("gradients agree with finite differences: average pool over windows and over the whole map") {
     check<Around<AvgPool2d<2>, 6 * 9>>();
     check<Around<AvgPool2d<3, 2, 1>, 6 * 12>>();
     check<Global>();
 }
 
-TEST_CASE("gradients: linear layers, after flatten, after another with a relu, and summed") { check<Deep>(); }
+TEST_CASE(
+    "gradients agree with finite differences: linear layers, after flatten, after another with a relu, and summed") {
+    check<Deep>();
+}
 
-TEST_CASE("gradients: a custom operation with a parameter of its own, and one with scratch memory") {
+TEST_CASE(
+    "gradients agree with finite differences: a custom operation with a parameter of its own, and one with scratch "
+    "memory") {
     check<Around<tests::Swish<6>, 6 * 42>>();
     check<Around<Sequential<tests::Swish<6>, tests::Diagonal<6>>, 6 * 9>>();
     check<Around<Sequential<tests::Swish<6>, tests::Diagonal<6>>, 6 * 9>>(planned({}, 2));
 }
 
-TEST_CASE("gradients: a network with every node, for each instruction set and several blocks") {
+TEST_CASE(
+    "gradients agree with finite differences: a network with every node, for each instruction set and several blocks") {
     for (const Isa isa : tests::available_isas())
         for (const int block : {0, 1, 3}) {
             GradientCheckOptions options = planned({}, block, isa);
@@ -306,7 +319,7 @@ TEST_CASE("gradients: a network with every node, for each instruction set and se
     check<tests::EveryNode>();
 }
 
-TEST_CASE("gradients: label smoothing and targets that mix two labels") {
+TEST_CASE("gradients agree with finite differences: label smoothing and targets that mix two labels") {
     using Net = Around<ReLU, 6 * 42>;
     const Model<Net, double> model{Seed{1}};
     const auto pixels = tests::uniform<double>(3 * 3 * 42, 5);

@@ -194,7 +194,7 @@ TEST_CASE("inference: an image's logits depend neither on its neighbours nor on 
         }
 }
 
-TEST_CASE("inference: that holds for im2col, too") {
+TEST_CASE("inference: by im2col, too, an image's logits do not depend on its neighbours") {
     check_independence<EveryNode, float>({.choice = {.allow_winograd = false, .allow_direct = false}});
     check_independence<SmallResNet, float>({.choice = {.allow_winograd = false, .allow_direct = false}});
 }

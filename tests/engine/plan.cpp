@@ -117,7 +117,7 @@ TEST_CASE("plan: tensors that are alive at the same time never overlap, and the 
     check_network<tests::SmallResNet>();
 }
 
-TEST_CASE("plan: that holds with any half of the parameters frozen") {
+TEST_CASE("plan: tensors that are alive at the same time never overlap with half of the parameters frozen") {
     const std::size_t parameters = trace<tests::EveryNode>(tests::EveryNode::image).parameters.size();
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
         const Random random{Seed{seed}, Purpose::user};

@@ -1,4 +1,4 @@
-// What the images of a batch should be told to be.
+// Training targets of a batch: class indices, or pairs of them that mixup or cutmix mixed.
 #pragma once
 
 #include <span>
@@ -6,8 +6,7 @@
 
 namespace resnet::inline v0 {
 
-/// What a batch should be: the index of a class for each image, or weight * label + (1 - weight) * second label (mixup,
-/// cutmix). A view.
+/// The class index of each image, or the mixture weight * label + (1 - weight) * second label (mixup, cutmix). A view.
 struct Targets {
     std::span<const int> labels;
     std::span<const int> second_labels{};  // empty, or as many as labels

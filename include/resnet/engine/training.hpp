@@ -87,10 +87,9 @@ public:
         return loss;
     }
 
-    /// The gradients of the batch that forward saw last; if `accumulate`, added to those since the last apply. Error
-    /// without a forward before (gradients take the place of the activations, so they are computed once), where the
-    /// weights, or which of them are frozen, have changed since, and where those that it adds to wait for an apply and
-    /// are of other weights.
+    /// The gradients of the last forward; `accumulate` adds them to those since the last apply. A forward allows one
+    /// backward, which overwrites its activations. Throws Error if there is no forward, if the weights or which of them
+    /// are frozen have changed since it, or if the gradients to be added to are of other weights.
     void backward(bool accumulate, const auto& observe) {
         if (!ready_) throw Error("backward", "a forward before each backward", "none");
         if (generation_ != weights_.generation()) throw Error("backward", "the weights of its forward", "changed ones");
@@ -282,7 +281,7 @@ private:
             }
         }
     }
-    /// Throws NotFiniteError if running statistics would take in what they could never get rid of.
+    /// Throws NotFiniteError if a batch statistic is not finite: a running average would never get rid of it.
     void check_moments(const Norm& norm) {
         const int channels = at(plan_->graph().layers, norm.layer).normalized;
         const double *mean = workspace_->moments(plan_->tensor(norm.tensor).moments), *squares = mean + channels;

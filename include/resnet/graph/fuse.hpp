@@ -3,7 +3,8 @@
 // before, all but gelu, which takes a pass of its own.
 //
 // A node's value is first an expression that costs nothing; it becomes a tensor only when a reader needs it in memory.
-// What the output does not depend on becomes no step: such a batch norm's statistics stand still, where PyTorch's move.
+// Nodes that the output does not depend on become no step: the statistics of such a batch norm stay, where PyTorch's
+// move.
 #pragma once
 
 #include <resnet/graph/program.hpp>

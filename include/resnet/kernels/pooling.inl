@@ -28,9 +28,8 @@ void max_pool(const PoolJob<Scalar>& job) noexcept {
         }
 }
 
-/// The gradient goes to the first of equal maxima, as in PyTorch; `left` (width numbers) is what has not found its
-/// maximum yet. Windows side by side meet a position once: it is written, and what none meets is cleared. Others add to
-/// a cleared map.
+/// The gradient goes to the first of equal maxima, as in PyTorch; `left` (width numbers) is the part that is not yet
+/// assigned. Where windows lie side by side each position is written once; else the map is cleared and added to.
 template <class Scalar>
 void max_pool_grad(const PoolJob<Scalar>& job, Scalar* left) noexcept {
     const Window& w = job.window;
