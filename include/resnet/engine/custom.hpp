@@ -51,7 +51,7 @@ void run_custom_grad(const Run<Scalar>& run, int index) {
     std::array<Index, most_custom_parameters> offsets{};
     for (int p = 0; p < layer.parameters; ++p) {
         offsets[static_cast<std::size_t>(p)] = stride;
-        stride += round_up(at(run.plan.graph().parameters, layer.first_parameter + p).spec.size(), 16);
+        stride += whole_lines(at(run.plan.graph().parameters, layer.first_parameter + p).spec.size());
     }
     Scalar* parts = run.workspace.partial_weights();
     run.for_each_chunk(run.blocks(), 16 * run.elements(step.output), [&](Index block, int slot) {

@@ -38,7 +38,7 @@ FoldedConvolution<Scalar> folded_convolution(const Weights<Scalar>& weights, int
         if (norm >= 0) {
             const Layer& normalization = at(graph.layers, norm);
             const Scalar *mean = weights.statistics().data() + normalization.statistics,
-                         *var = mean + round_up(normalization.normalized, 16);
+                         *var = mean + whole_lines(normalization.normalized);
             s *= value(norm, "weight", o, 1.0) /
                  std::sqrt(static_cast<double>(var[o]) + static_cast<double>(normalization.epsilon));
             shift = s * (layer_bias - static_cast<double>(mean[o])) + constant * value(norm, "bias", o, 0.0);

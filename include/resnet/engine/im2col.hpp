@@ -78,7 +78,7 @@ struct Im2colScratch {
     Scalar *columns, *product, *group;
     Im2colScratch(const Run<Scalar>& run, const ConvolutionShape& shape, int slot)
         : columns{reinterpret_cast<Scalar*>(run.workspace.scratch(slot))},
-          product{columns + im2col_rows * round_up(Index{shape.window.taps()} * shape.in, 16)},
+          product{columns + im2col_rows * whole_lines(Index{shape.window.taps()} * shape.in)},
           group{product + product_depth * (im2col_rows + product_columns)} {}
 };
 

@@ -11,13 +11,13 @@ namespace resnet::inline v0 {
 
 /// The ranges of all parameters that are not frozen and used, by this plan or an earlier one that gave them a gradient.
 /// A convolution's taps that touch no data, and a bias that only batch norms see, are not live. `live_before` (by
-/// element / 16) remembers what was live in earlier plans: an optimizer's moments are no longer zero there.
+/// element / line_elements) remembers what was live in earlier plans: an optimizer's moments are no longer zero there.
 inline std::vector<ParameterRange> parameter_ranges(const Plan& plan, const std::vector<char>& frozen,
                                                     std::vector<char>& live_before) {
     const Graph& graph = plan.graph();
-    live_before.resize(static_cast<std::size_t>(graph.parameter_elements / 16), 0);
+    live_before.resize(static_cast<std::size_t>(graph.parameter_elements / line_elements), 0);
     const auto mark = [&](Index offset, Index count) {
-        for (Index line = offset / 16; line < divide_up(offset + count, 16); ++line)
+        for (Index line = offset / line_elements; line < divide_up(offset + count, line_elements); ++line)
             live_before[static_cast<std::size_t>(line)] = 1;
     };
     const auto mark_parameter = [&](int layer, std::string_view name) {
@@ -31,7 +31,7 @@ inline std::vector<ParameterRange> parameter_ranges(const Plan& plan, const std:
             const ConvolutionShape& shape = plan[i].shape;
             const Index offset = at(graph.parameters, graph.parameter(step.layer, "weight")).offset,
                         a_tap = Index{shape.in} * shape.out;
-            if (plan[i].kernel == ConvolutionKernel::direct && a_tap % 16 == 0)
+            if (plan[i].kernel == ConvolutionKernel::direct && a_tap % line_elements == 0)
                 for (const int tap : plan[i].live_taps) mark(offset + tap * a_tap, a_tap);
             else mark_parameter(step.layer, "weight");
         } else if (step.kind == StepKind::pointwise_grad) {
@@ -57,17 +57,17 @@ inline std::vector<ParameterRange> parameter_ranges(const Plan& plan, const std:
     constexpr Index longest = Index{1} << 15;  // a chunk of an update: 128 KiB of floats an array
     for (int p = 0; p < static_cast<int>(graph.parameters.size()); ++p) {
         const Parameter& parameter = at(graph.parameters, p);
-        const Index end = parameter.offset + round_up(parameter.spec.size(), 16);
+        const Index end = parameter.offset + whole_lines(parameter.spec.size());
         bool takes_part = at(used, parameter.layer) != 0;
-        for (Index offset = parameter.offset; offset < end && !takes_part; offset += 16)
-            takes_part = live_before[static_cast<std::size_t>(offset / 16)] != 0;
+        for (Index offset = parameter.offset; offset < end && !takes_part; offset += line_elements)
+            takes_part = live_before[static_cast<std::size_t>(offset / line_elements)] != 0;
         if (at(frozen, p) != 0 || !takes_part) continue;
         for (Index offset = parameter.offset; offset < end;) {
-            const char live = live_before[static_cast<std::size_t>(offset / 16)];
-            Index count = 16;
+            const char live = live_before[static_cast<std::size_t>(offset / line_elements)];
+            Index count = line_elements;
             while (offset + count < end && count < longest &&
-                   live_before[static_cast<std::size_t>((offset + count) / 16)] == live)
-                count += 16;
+                   live_before[static_cast<std::size_t>((offset + count) / line_elements)] == live)
+                count += line_elements;
             ranges.push_back({p, offset, count, parameter.spec.role, live != 0});
             offset += count;
         }

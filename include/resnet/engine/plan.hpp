@@ -150,7 +150,7 @@ inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panel
     // In training weights change with each step, so each step packs its own into the one place that all share.
     const auto reserve = [&](Index elements) {
         const Index offset = program_.mode == Mode::inference ? packs_ : 0;
-        packs_ = std::max(packs_, offset + round_up(elements, 16));
+        packs_ = std::max(packs_, offset + whole_lines(elements));
         return offset;
     };
     if (step.kind == StepKind::convolution_grad_weight) {
@@ -175,7 +175,7 @@ inline void Plan::plan_convolution(const Step& step, PlannedStep& planned, Panel
         planned.pack_elements = planned.shape.weights();  // folded, in the master's order
         planned.pack = reserve(planned.pack_elements);
     }
-    if (program_.mode == Mode::inference) planned.bias = reserve(round_up(planned.shape.out, 16));
+    if (program_.mode == Mode::inference) planned.bias = reserve(whole_lines(planned.shape.out));
 }
 
 inline void Plan::plan_weight_gradient(PlannedStep& planned) {
@@ -223,7 +223,7 @@ inline void Plan::place_tensors() {
     std::vector<Place> places;
     for (int t = 0; t < static_cast<int>(lives.size()); ++t)
         if (at(lives, t).last >= 0 && root(t) == t)
-            places.push_back({t, round_up(tensor(t).elements(), 16), 0, at(lives, t)});
+            places.push_back({t, whole_lines(tensor(t).elements()), 0, at(lives, t)});
     // A chain that shares one place lives as long as all of it.
     for (int t = 0; t < static_cast<int>(lives.size()); ++t)
         if (at(lives, t).last >= 0 && root(t) != t)

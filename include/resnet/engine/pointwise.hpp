@@ -28,7 +28,7 @@ void term_coefficients(const Run<Scalar>& run, const Term& term, int channels, S
     for (int c = 0; c < channels; ++c) {
         means[c] = training ? moments[c] : static_cast<double>(running[c]);
         const double variance =
-            training ? moments[channels + c] / rows : static_cast<double>(running[round_up(channels, 16) + c]);
+            training ? moments[channels + c] / rows : static_cast<double>(running[whole_lines(channels) + c]);
         inverse[c] = 1 / std::sqrt(variance + static_cast<double>(layer.epsilon));
         const double a =
             static_cast<double>(term.factor) * (gamma != nullptr ? static_cast<double>(gamma[c]) : 1.0) * inverse[c];

@@ -40,7 +40,7 @@ public:
           gradients_(weights.graph().parameter_elements),
           staged_statistics_(weights.graph().statistics_elements),
           staged_batches_(weights.counters().size(), 0),
-          live_(static_cast<std::size_t>(weights.graph().parameter_elements / 16), 0) {
+          live_(static_cast<std::size_t>(weights.graph().parameter_elements / line_elements), 0) {
         if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
             throw Error("label_smoothing", "0 ... 1", std::to_string(options.label_smoothing));
         check_factors("learning_rate_factors", options.learning_rate_factors);
@@ -167,7 +167,7 @@ public:
         return *plan_;
     }
 
-    /// What the backwards so far gave a gradient, by element / 16: see parameter_ranges. With the optimizer it is all
+    /// What the backwards so far gave a gradient, by element / line_elements: see parameter_ranges. With the optimizer it is all
     /// that a step takes from the steps before it, where no forward waits for its apply.
     const std::vector<char>& live() const noexcept { return live_; }
     /// Forwards since the last apply.
@@ -271,7 +271,7 @@ private:
             const Layer& layer = at(plan_->graph().layers, norm.layer);
             ++at(staged_batches_, layer.counter);
             const double* moments = workspace_->moments(plan_->tensor(norm.tensor).moments);
-            Scalar *mean = staged_statistics_.data() + layer.statistics, *var = mean + round_up(layer.normalized, 16);
+            Scalar *mean = staged_statistics_.data() + layer.statistics, *var = mean + whole_lines(layer.normalized);
             const double momentum = static_cast<double>(layer.momentum);
             const double rows = static_cast<double>(plan_->tensor(norm.tensor).extent.area() * workspace_->images());
             for (int c = 0; c < layer.normalized; ++c) {

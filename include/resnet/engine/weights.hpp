@@ -50,7 +50,7 @@ public:
           counters_(static_cast<std::size_t>(graph_.counters), 0),
           frozen_(graph_.parameters.size(), 0) {
         for (const Layer& layer : graph_.layers)
-            std::fill_n(statistics_.data() + layer.statistics + round_up(layer.normalized, 16), layer.normalized,
+            std::fill_n(statistics_.data() + layer.statistics + whole_lines(layer.normalized), layer.normalized,
                         Scalar{1});
         list_state();
     }
@@ -177,7 +177,7 @@ private:
 
     Index statistics_offset(const StateEntry& entry) const {
         const Layer& layer = at(graph_.layers, entry.index);
-        return layer.statistics + (entry.kind == StateEntry::Kind::running_var ? round_up(layer.normalized, 16) : 0);
+        return layer.statistics + (entry.kind == StateEntry::Kind::running_var ? whole_lines(layer.normalized) : 0);
     }
 
     /// PyTorch's state_dict: a layer's parameters, then its buffers, in the order of registration.

@@ -63,7 +63,7 @@ public:
         return norm_mean(norm) + at(plan_->graph().layers, at(plan_->program().norms, norm).layer).normalized;
     }
     /// Rows of one value a channel, for the step at hand; detail::CoefficientRow names them.
-    Scalar* coefficients(int row) noexcept { return coefficients_.data() + row * round_up(plan_->most_channels(), 16); }
+    Scalar* coefficients(int row) noexcept { return coefficients_.data() + row * whole_lines(plan_->most_channels()); }
     /// Sums of chunks, combined in a fixed tree when all are there.
     double* partial_sums() noexcept { return partial_sums_.data(); }
     Scalar* partial_weights() noexcept { return partial_weights_.data(); }

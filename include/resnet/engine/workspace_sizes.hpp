@@ -83,7 +83,7 @@ inline Index partial_weights_needed(const Plan& plan, Index images) {
             const Layer& layer = at(plan.graph().layers, step.layer);
             Index elements = 0;
             for (int p = layer.first_parameter; p < layer.first_parameter + layer.parameters; ++p)
-                elements += round_up(at(plan.graph().parameters, p).spec.size(), 16);
+                elements += whole_lines(at(plan.graph().parameters, p).spec.size());
             needed = std::max(needed, divide_up(images, plan.block()) * elements);
         }
     }
@@ -100,7 +100,7 @@ Index scratch_needed(const Plan& plan) {
             const Index depth = plan[i].shape.window.taps() * Index{plan[i].shape.in};
             // One tile of columns, the two blocks that Eigen's product packs its operands into, and a group of results.
             elements =
-                std::max(elements, im2col_rows * round_up(depth, 16) + product_depth * (im2col_rows + product_columns) +
+                std::max(elements, im2col_rows * whole_lines(depth) + product_depth * (im2col_rows + product_columns) +
                                        im2col_group * plan[i].shape.out + 64);
         } else if (detail::is_convolution(step.kind) && plan[i].kernel == ConvolutionKernel::winograd) {
             const WinogradSizes sizes{step.kind, plan[i], false};
@@ -125,7 +125,7 @@ WorkspaceSizes workspace_sizes(const Plan& plan, Index images) {
                          .partial_weights = partial_weights_needed(plan, images),
                          .winograd = winograd_needed(plan, images),
                          .zeros = Index{plan.block()} * plan.most_channels(),
-                         .coefficients = detail::coefficient_rows * round_up(plan.most_channels(), 16),
+                         .coefficients = detail::coefficient_rows * whole_lines(plan.most_channels()),
                          .scratch = scratch_needed<Scalar>(plan)};
     for (const Tensor& tensor : plan.program().tensors)
         if (tensor.moments >= 0) sizes.moments += Index{2} * tensor.channels;

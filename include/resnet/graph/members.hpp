@@ -102,13 +102,13 @@ inline constexpr auto member_names = [] {
     for (const ParameterSpec& spec : specs) {
         if (spec.size() == 0) continue;
         graph.parameters.push_back({static_cast<int>(graph.layers.size()), spec, graph.parameter_elements});
-        graph.parameter_elements += round_up(spec.size(), 16);  // the next one starts on a 64-byte line
+        graph.parameter_elements += whole_lines(spec.size());  // the next one starts on a 64-byte line
         ++layer.parameters;
     }
     if (layer.normalized > 0) {
         layer.statistics = graph.statistics_elements;
         layer.counter = graph.counters++;
-        graph.statistics_elements += 2 * round_up(layer.normalized, 16);
+        graph.statistics_elements += 2 * whole_lines(layer.normalized);
     }
     graph.layers.push_back(layer);
 }
