@@ -39,10 +39,8 @@ void collect_chunk(const Run<Scalar>& run, const Step& step, const PlannedStep& 
     const Index b = run.block_images(chunk.block), rows = (last.output + last.count - first.output) * b;
     const int from = panels[chunk.first_panel].first;
     const Panels::Panel end = panels[chunk.last_panel - 1];
-    const MomentsChunk part = moments_chunk(run, step.output, chunk.block * chunks.bands + chunk.band);
-    run.kernels.channel_moments(output + first.output * b * planned.shape.out + from, rows, planned.shape.out,
-                                end.first + end.valid - from, part.mean + from, part.squares + from);
-    if (chunk.first_panel == 0) *part.rows = static_cast<double>(rows);
+    collect_moments(run, step.output, chunk.block * chunks.bands + chunk.band,
+                    output + first.output * b * planned.shape.out, rows, from, end.first + end.valid - from);
 }
 
 template <class Scalar>
@@ -89,6 +87,23 @@ void run_grad_bias(const Run<Scalar>& run, const Step& step, Scalar* grad_bias) 
     for (int c = 0; c < channels; ++c) grad_bias[c] = static_cast<Scalar>(sums[c]) + (add ? grad_bias[c] : Scalar{0});
 }
 
+/// The gradient of weights from its copies, on the taps that touch data: that of the others stays zero, or what another
+/// use of the layer gives it.
+template <class Scalar>
+void sum_copies(const Run<Scalar>& run, const PlannedStep& planned, Scalar* sums, Index copies, bool add,
+                Scalar* grad_weight) {
+    const Index elements = planned.shape.weights(), a_tap = Index{planned.shape.in} * planned.shape.out;
+    constexpr Index strip = Index{1} << 13;
+    const Index strips = divide_up(a_tap, strip);
+    const auto live = static_cast<Index>(planned.live_taps.size());
+    run.for_each_chunk(live * strips, elements * copies, [&](Index chunk, int) {
+        const Index tap = planned.live_taps[static_cast<std::size_t>(chunk / strips)];
+        const Index first = tap * a_tap + chunk % strips * strip, last = std::min((tap + 1) * a_tap, first + strip);
+        sum_tree(sums, copies, elements, first, last);
+        for (Index i = first; i < last; ++i) grad_weight[i] = sums[i] + (add ? grad_weight[i] : Scalar{0});
+    });
+}
+
 }  // namespace detail
 
 template <class Scalar>
@@ -114,11 +129,8 @@ void run_convolution(const Run<Scalar>& run, int index) {
         Scalar* output = run.block(step.output, block);
         convolution_im2col_forward(run, planned.shape, images, run.block(input, block), weight, bias,
                                    step.residual >= 0 ? run.block(step.residual, block) : nullptr, relu, output, slot);
-        if (!step.collects_moments) return;
-        const MomentsChunk part = moments_chunk(run, step.output, block);
-        const Index rows = planned.shape.output.area() * images;
-        run.kernels.channel_moments(output, rows, planned.shape.out, planned.shape.out, part.mean, part.squares);
-        *part.rows = static_cast<double>(rows);
+        if (step.collects_moments)
+            collect_moments(run, step.output, block, output, planned.shape.output.area() * images);
     });
     if (step.collects_moments) merge_moments(run, step.output, run.blocks());
 }
@@ -205,17 +217,7 @@ void run_convolution_grad_weight(const Run<Scalar>& run, int index) {
         job.accumulate = into_gradient && add;
         run.kernels.weight_gradient(job);
     });
-    if (into_gradient) return;
-    // Taps that touch no data have no part: their gradient stays zero, or what another use of the layer gives it.
-    constexpr Index strip = Index{1} << 13;
-    const Index strips = divide_up(a_tap, strip);
-    const auto live = static_cast<Index>(planned.live_taps.size());
-    run.for_each_chunk(live * strips, elements * copies, [&](Index chunk, int) {
-        const Index tap = planned.live_taps[static_cast<std::size_t>(chunk / strips)];
-        const Index first = tap * a_tap + chunk % strips * strip, last = std::min((tap + 1) * a_tap, first + strip);
-        detail::sum_tree(sums, copies, elements, first, last);
-        for (Index i = first; i < last; ++i) grad_weight[i] = sums[i] + (add ? grad_weight[i] : Scalar{0});
-    });
+    if (!into_gradient) detail::sum_copies(run, planned, sums, copies, add, grad_weight);
 }
 
 }  // namespace resnet::inline v0

@@ -18,21 +18,35 @@ MomentsChunk moments_chunk(const Run<Scalar>& run, int tensor, Index chunk) {
     return {at, at + channels, at + Index{2} * channels};
 }
 
+/// The contribution of rows that were just written, in channels first ... first + count - 1; other calls, for the other
+/// channels, see as many rows.
+template <class Scalar>
+void collect_moments(const Run<Scalar>& run, int tensor, Index chunk, const Scalar* x, Index rows, int first,
+                     int count) {
+    const MomentsChunk part = moments_chunk(run, tensor, chunk);
+    run.kernels.channel_moments(x + first, rows, run.plan.tensor(tensor).channels, count, part.mean + first,
+                                part.squares + first);
+    if (first == 0) *part.rows = static_cast<double>(rows);
+}
+template <class Scalar>
+void collect_moments(const Run<Scalar>& run, int tensor, Index chunk, const Scalar* x, Index rows) {
+    collect_moments(run, tensor, chunk, x, rows, 0, run.plan.tensor(tensor).channels);
+}
+
 /// Leaves mean and sum of squared deviations of all chunks in the workspace's moments of the tensor.
 template <class Scalar>
 void merge_moments(const Run<Scalar>& run, int tensor, Index count) {
     const int channels = run.plan.tensor(tensor).channels;
-    for (Index distance = 1; distance < count; distance *= 2)
-        for (Index c = 0; c + distance < count; c += 2 * distance) {
-            const MomentsChunk a = moments_chunk(run, tensor, c), b = moments_chunk(run, tensor, c + distance);
-            const double rows = *a.rows + *b.rows, share = *b.rows / rows;
-            for (int i = 0; i < channels; ++i) {
-                const double delta = b.mean[i] - a.mean[i];
-                a.mean[i] += delta * share;
-                a.squares[i] += b.squares[i] + delta * delta * *a.rows * share;
-            }
-            *a.rows = rows;
+    detail::merge_tree(count, [&](Index chunk, Index other) {
+        const MomentsChunk a = moments_chunk(run, tensor, chunk), b = moments_chunk(run, tensor, other);
+        const double rows = *a.rows + *b.rows, share = *b.rows / rows;
+        for (int i = 0; i < channels; ++i) {
+            const double delta = b.mean[i] - a.mean[i];
+            a.mean[i] += delta * share;
+            a.squares[i] += b.squares[i] + delta * delta * *a.rows * share;
         }
+        *a.rows = rows;
+    });
     const MomentsChunk all = moments_chunk(run, tensor, 0);
     double* to = run.workspace.moments(run.plan.tensor(tensor).moments);
     std::copy_n(all.mean, channels, to);
@@ -46,10 +60,7 @@ void run_moments(const Run<Scalar>& run, int index) {
     const RowChunks chunks = row_chunks(run.rows(tensor), channels);
     const Scalar* x = run.workspace.tensor(tensor);
     run.for_each_chunk(chunks.count(), run.elements(tensor), [&](Index chunk, int) {
-        const MomentsChunk part = moments_chunk(run, tensor, chunk);
-        run.kernels.channel_moments(x + chunks.first(chunk) * channels, chunks.size(chunk), channels, channels,
-                                    part.mean, part.squares);
-        *part.rows = static_cast<double>(chunks.size(chunk));
+        collect_moments(run, tensor, chunk, x + chunks.first(chunk) * channels, chunks.size(chunk));
     });
     merge_moments(run, tensor, chunks.count());
 }

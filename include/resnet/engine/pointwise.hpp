@@ -71,6 +71,40 @@ void run_pointwise(const Run<Scalar>& run, int index) {
     });
 }
 
+namespace detail {
+
+/// From the sums over all rows of g, and of g (x - mean) for each term (`sums`, one behind the other): the gradients of
+/// gamma and beta, and the numbers of
+/// grad x = scale (g - mean(g) - (x - mean) inverse^2 mean(g (x - mean))), with scale = factor gamma inverse
+/// (Ioffe & Szegedy 2015, section 3).
+template <class Scalar>
+void set_norm_gradient(const Run<Scalar>& run, const Step& step, int t, const double* sums, double rows,
+                       PointwiseGradJob<Scalar>& job) {
+    const Term& term = step.terms[static_cast<std::size_t>(t)];
+    if (term.norm < 0) return;
+    Scalar *slope = run.workspace.coefficients(slope_row + t), *offset = run.workspace.coefficients(offset_row + t);
+    job.slope[t] = slope;
+    job.offset[t] = offset;
+    const int layer = at(run.plan.program().norms, term.norm).layer;
+    const Scalar* gamma = run.parameter(layer, "weight");
+    Scalar *grad_gamma = run.gradient(layer, "weight"), *grad_beta = run.gradient(layer, "bias");
+    const bool add = run.adds(step.grad_parameters[static_cast<std::size_t>(t)]);
+    const double *inverse = run.workspace.norm_inverse_deviation(term.norm),
+                 *sum_x = sums + Index{1 + t} * job.channels;
+    const double factor = static_cast<double>(term.factor);
+    for (int c = 0; c < job.channels; ++c) {
+        const double a = factor * (gamma != nullptr ? static_cast<double>(gamma[c]) : 1.0) * inverse[c];
+        slope[c] = static_cast<Scalar>(-a * inverse[c] * inverse[c] * sum_x[c] / rows);
+        offset[c] = static_cast<Scalar>(-a * sums[c] / rows);
+        if (grad_gamma != nullptr)
+            grad_gamma[c] = static_cast<Scalar>(factor * inverse[c] * sum_x[c]) + (add ? grad_gamma[c] : Scalar{0});
+        if (grad_beta != nullptr)
+            grad_beta[c] = static_cast<Scalar>(factor * sums[c]) + (add ? grad_beta[c] : Scalar{0});
+    }
+}
+
+}  // namespace detail
+
 template <class Scalar>
 void run_pointwise_grad(const Run<Scalar>& run, int index) {
     const Step& step = run.step(index);
@@ -113,31 +147,7 @@ void run_pointwise_grad(const Run<Scalar>& run, int index) {
                            [&](Index chunk, int) { run.kernels.pointwise_grad_sums(part_of(chunk)); });
         detail::sum_tree(sums, chunks.count(), sums_stride, 0, sums_stride);
     }
-    // grad x = scale (g - mean(g) - (x - mean) inverse^2 mean(g (x - mean))), with scale = factor gamma inverse.
-    for (int t = 0; t < terms; ++t) {
-        const Term& term = step.terms[static_cast<std::size_t>(t)];
-        if (term.norm < 0) continue;
-        Scalar *slope = run.workspace.coefficients(detail::slope_row + t),
-               *offset = run.workspace.coefficients(detail::offset_row + t);
-        job.slope[t] = slope;
-        job.offset[t] = offset;
-        const int layer = at(run.plan.program().norms, term.norm).layer;
-        const Scalar* gamma = run.parameter(layer, "weight");
-        Scalar *grad_gamma = run.gradient(layer, "weight"), *grad_beta = run.gradient(layer, "bias");
-        const bool add = run.adds(step.grad_parameters[static_cast<std::size_t>(t)]);
-        const double *inverse = run.workspace.norm_inverse_deviation(term.norm),
-                     *sum_x = sums + Index{1 + t} * channels;
-        const double factor = static_cast<double>(term.factor);
-        for (int c = 0; c < channels; ++c) {
-            const double a = factor * (gamma != nullptr ? static_cast<double>(gamma[c]) : 1.0) * inverse[c];
-            slope[c] = static_cast<Scalar>(-a * inverse[c] * inverse[c] * sum_x[c] / rows);
-            offset[c] = static_cast<Scalar>(-a * sums[c] / rows);
-            if (grad_gamma != nullptr)
-                grad_gamma[c] = static_cast<Scalar>(factor * inverse[c] * sum_x[c]) + (add ? grad_gamma[c] : Scalar{0});
-            if (grad_beta != nullptr)
-                grad_beta[c] = static_cast<Scalar>(factor * sums[c]) + (add ? grad_beta[c] : Scalar{0});
-        }
-    }
+    for (int t = 0; t < terms; ++t) detail::set_norm_gradient(run, step, t, sums, rows, job);
     if (step.writes[0] == Write::none && step.writes[1] == Write::none) return;
     run.for_each_chunk(chunks.count(), work, [&](Index chunk, int slot) {
         run.kernels.pointwise_grad(part_of(chunk), reinterpret_cast<Scalar*>(run.workspace.scratch(slot)));

@@ -55,15 +55,20 @@ struct Run {
 
 namespace detail {
 
-/// parts[0] += parts[1] + ... in a fixed tree, elements first ... last - 1; parts lie `stride` apart.
+/// merge(to, from) over `count` parts in a fixed tree, which leaves all of them in part 0.
+void merge_tree(Index count, const auto& merge) {
+    for (Index distance = 1; distance < count; distance *= 2)
+        for (Index part = 0; part + distance < count; part += 2 * distance) merge(part, part + distance);
+}
+
+/// parts[0] += parts[1] + ... as merge_tree goes, elements first ... last - 1; parts lie `stride` apart.
 template <class T>
 void sum_tree(T* parts, Index count, Index stride, Index first, Index last) {
-    for (Index distance = 1; distance < count; distance *= 2)
-        for (Index p = 0; p + distance < count; p += 2 * distance) {
-            T* to = parts + p * stride;
-            const T* from = parts + (p + distance) * stride;
-            for (Index i = first; i < last; ++i) to[i] += from[i];
-        }
+    merge_tree(count, [&](Index part, Index other) {
+        T* to = parts + part * stride;
+        const T* from = parts + other * stride;
+        for (Index i = first; i < last; ++i) to[i] += from[i];
+    });
 }
 
 }  // namespace detail

@@ -178,10 +178,8 @@ private:
         const Index first = band.first_tile / tiles_.width * sizes_.form.outputs,
                     last = std::min<Index>(band.last_tile / tiles_.width * sizes_.form.outputs, extent_.height);
         const Index rows = (last - first) * extent_.width * band.images;
-        const MomentsChunk part = moments_chunk(run_, to_, band.index);
-        run_.kernels.channel_moments(run_.block(to_, band.block) + first * extent_.width * band.images * out_, rows,
-                                     out_, out_, part.mean, part.squares);
-        *part.rows = static_cast<double>(rows);
+        collect_moments(run_, to_, band.index, run_.block(to_, band.block) + first * extent_.width * band.images * out_,
+                        rows);
     }
 
     void run_fused() const {
@@ -226,7 +224,7 @@ private:
             winograd_transform_input(kernels_, input(b), b.first_tile, b.last_tile, b.images,
                                      row(b, b.first_tile) - origin, v);
         });
-        // Over weights, not images, and always forwards: each product fetches the weights that follow in the pack.
+        // Over weights, not images, and always ascending: each product fetches the weights that follow in the pack.
         const int workers = workers_for(work_, run_.workspace.workers());
         for_each_chunk(sizes_.form.all_products() * panel_groups, workers, [&](Index chunk, int) {
             const int p = static_cast<int>(chunk) / panel_groups, g = static_cast<int>(chunk) % panel_groups;
