@@ -135,6 +135,11 @@ TEST_CASE("plan: prints each step with its kernel, and why the kernels before it
     CHECK(cifar.find("(not Winograd: not a 3x3 kernel with stride 1 and padding 1) direct, live taps") !=
           std::string::npos);
     CHECK(cifar.find("packed weights, Winograd F(4x4, 3x3)\n") != std::string::npos);
+    CHECK(cifar.find("direct, live taps, all taps at once\n") != std::string::npos);  // the stem's gradient
+    CHECK(cifar.find("direct, live taps, tap by tap\n") != std::string::npos);
+    CHECK(cifar.find("direct, live taps\n") != std::string::npos);
+    CHECK(plan_of<ResNet18<10>>(Mode::inference).print().find("live taps, tap by tap for few images\n") !=
+          std::string::npos);
     CHECK(std::count(cifar.begin(), cifar.end(), '\n') == 100 + 2);
 
     const Graph graph = trace<ResNet18<10>>({32, 32});

@@ -6,6 +6,7 @@
 #include <memory>
 #include <numeric>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <resnet/core/text.hpp>
@@ -119,6 +120,18 @@ inline int default_block(const Graph& graph) {
     int block = 4;
     while (block < 32 && block * narrowest < 48) block *= 2;
     return block;
+}
+
+}  // namespace detail
+
+namespace detail {
+
+/// How a direct kernel goes over a step: by runs of positions, or as is said here.
+inline std::string_view direct_way(StepKind kind, const PlannedStep& planned) {
+    if (planned.kernel != ConvolutionKernel::direct) return "";
+    if (kind == StepKind::convolution_grad_weight)
+        return planned.table.runs.empty() ? ", tap by tap" : ", all taps at once";
+    return planned.tap_runs.empty() ? "" : ", tap by tap for few images";
 }
 
 }  // namespace detail
@@ -268,6 +281,7 @@ inline std::string Plan::print() const {
                 if (candidate.kernel == planned.kernel) {
                     line += planned.kernel == ConvolutionKernel::winograd ? winograd_forms[planned.form].name
                                                                           : candidate.name;
+                    line += detail::direct_way(step.kind, planned);
                     break;
                 }
                 line += text("(not ", candidate.name, ": ", candidate.decline(planned.shape, options_.choice), ") ");
