@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -66,6 +67,10 @@ public:
             return std::vector<Scalar>(static_cast<std::size_t>(entry.elements()));
         return model_->weights().read(entry, engine_->gradients().data());
     }
+
+    /// The flat buffer of all gradients, which may be changed between backward and apply: summed over the processes of a
+    /// training in parallel, say, or clipped in a way of one's own. Wherever the network is the same, so is its layout.
+    std::span<Scalar> gradients() noexcept { return engine_->gradients(); }
 
     float learning_rate() const { return engine_->optimizer().learning_rate(); }
     /// From the next step on. Throws Error if it is negative or not finite.

@@ -1,6 +1,7 @@
 // What may come between the calls of a Trainer: other batch sizes and extents, freezing, rejected batches.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <limits>
 #include <span>
 #include <stdexcept>
@@ -310,6 +311,24 @@ TEST_CASE("order of calls: gradients are not scaled by what is no number in thei
     }
     trainer.apply(0.5);
     CHECK_FALSE(model == copy);
+}
+
+TEST_CASE("order of calls: apply moves the weights by what the caller has made of the gradients") {
+    Model<SmallResNet> summed{Seed{1}}, halved{Seed{1}}, still{Seed{1}};
+    Trainer whole{summed, SGD{}}, twice{halved, SGD{}}, nothing{still, SGD{}};
+    const Batch batch(4, 1);
+    const auto weight = still.parameter("fc.weight");
+    for (auto* const trainer : {&whole, &twice, &nothing}) {
+        trainer->forward(batch.images, batch.labels);
+        trainer->backward();
+    }
+    for (float& gradient : twice.gradients()) gradient *= 2;
+    std::ranges::fill(nothing.gradients(), 0.0f);
+    whole.apply();
+    twice.apply(0.5);
+    CHECK(nothing.apply() == 0);
+    CHECK(summed == halved);
+    CHECK(tests::same_bits(still.parameter("fc.weight"), weight));
 }
 
 TEST_CASE("order of calls: apply without a backward is an error and moves nothing") {

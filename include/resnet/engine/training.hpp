@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -162,6 +163,7 @@ public:
     const Optimizer<Scalar>& optimizer() const noexcept { return optimizer_; }
     const TrainerOptions& options() const noexcept { return options_; }
     const Buffer<Scalar>& gradients() const noexcept { return gradients_; }
+    std::span<Scalar> gradients() noexcept { return gradients_.span(); }
     const Plan& plan(Extent extent) {
         prepare(extent);
         return *plan_;
