@@ -57,13 +57,15 @@ consteval auto decisive_offer() {
     else return decisive_offer<decltype(std::declval<const First&>()(std::declval<X>())), Rest...>();
 }
 template <class X, class... Layers>
-using DecisiveOffer = decltype(decisive_offer<X, Layers...>());
+using DecisiveLayer = typename decltype(decisive_offer<X, Layers...>())::layer;
+template <class X, class... Layers>
+using DecisiveInput = typename decltype(decisive_offer<X, Layers...>())::input;
 }  // namespace detail
 
 /// Each layer takes what the one before it gives: the compiler prints the layer that declines and what it was offered.
 template <class X, class... Layers>
-concept each_layer_accepts_the_one_before = layer_accepts < typename detail::DecisiveOffer<X, Layers...>::layer,
-typename detail::DecisiveOffer<X, Layers...>::input > ;
+concept each_layer_accepts_the_one_before =
+    layer_accepts<detail::DecisiveLayer<X, Layers...>, detail::DecisiveInput<X, Layers...>>;
 
 /// Layers one after another; members are named 0, 1, 2, ... as PyTorch's nn.Sequential names them.
 template <class... Layers>

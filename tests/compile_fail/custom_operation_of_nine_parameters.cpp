@@ -16,7 +16,8 @@ struct Many {
     static constexpr std::string_view name = "many";
     static constexpr auto parameter_specs() {
         std::array<ParameterSpec, parameters> specs;
-        for (ParameterSpec& spec : specs) spec = {"p", Role::custom, 1, 3};
+        constexpr std::string_view names = "abcdefghi";
+        for (std::size_t i = 0; i < parameters; ++i) specs[i] = {names.substr(i, 1), Role::custom, 1, 3};
         return specs;
     }
     static constexpr Extent output(Extent input) { return input; }

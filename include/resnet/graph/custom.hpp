@@ -101,8 +101,7 @@ constexpr bool all_have_their_own_names() {
 }
 }  // namespace detail
 template <class L>
-concept custom_parameters_are_at_most_eight = L::parameter_specs()
-.size() <= most_custom_parameters;
+concept custom_parameters_are_at_most_eight = (L::parameter_specs().size() <= most_custom_parameters);
 template <class L>
 concept custom_parameters_have_elements = detail::all_have_elements<L>();
 template <class L>
