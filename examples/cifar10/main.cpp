@@ -1,5 +1,5 @@
-// Trains a residual network on CIFAR-10 and tests it, as the PyTorch tutorial does: the same network and the same
-// recipe. `run`, beside this file, builds it, fetches the data and passes its arguments on.
+// Trains a residual network on CIFAR-10 and tests it: by default the PyTorch tutorial's network by its recipe; --model
+// and --recipe name others. `run`, beside this file, builds it, fetches the data and passes its arguments on.
 #define RESNET_IMAGE_IMPLEMENTATION  // for the PNG files in the report
 #include <algorithm>
 #include <cmath>
