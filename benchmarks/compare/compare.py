@@ -322,7 +322,7 @@ def main():
     with open(table, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(
-            "network batch work threads isa contestant setting version round batches seconds_a_batch images_a_second logits_differ_by same_class".split()
+            "network batch work threads isa contestant setting version round batches seconds_per_batch images_per_second logits_differ_by same_class".split()
         )
         for row in rows:
             case = options.build / "cases" / f"{row.network}-{row.batch}"

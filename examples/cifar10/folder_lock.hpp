@@ -15,7 +15,7 @@
 /// itself, so nothing is left in it. Some network file systems can't lock folders: there it holds nothing.
 class FolderLock {
 public:
-    /// std::runtime_error where another process holds it, std::system_error where it can't be opened.
+    /// std::runtime_error if another process holds it, std::system_error where it can't be opened.
     explicit FolderLock(const std::filesystem::path& folder)
         : path_{folder},
           folder_{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)} {
@@ -31,7 +31,7 @@ public:
     FolderLock& operator=(const FolderLock&) = delete;
     ~FolderLock() { ::close(folder_); }
 
-    /// std::runtime_error where the folder was removed or another one has its name: files would come among another
+    /// std::runtime_error if the folder was removed or another one has its name: files would come among another
     /// run's.
     void check() const {
         struct stat held, named;

@@ -118,6 +118,7 @@ public:
                          best_.c_str());
             best = -1;
         }
+        const bool has_views = position.notes.contains("views accuracy");  // earlier builds did not note it
         const double images = number("loss images");
         if (!(images >= 0 && images <= static_cast<double>(images_)))
             throw std::runtime_error(last_.string() + " notes " + text("loss images") + " images of an epoch of " +
@@ -127,7 +128,7 @@ public:
                               .loss = {.sum = number("loss sum"), .images = static_cast<resnet::Index>(images)},
                               .seconds = number("seconds"),
                               .accuracy = number("accuracy"),
-                              .views_accuracy = number("views accuracy"),
+                              .views_accuracy = has_views ? number("views accuracy") : EpochMetrics::untested,
                               .best = best};
         if (std::cmp_less(reached.epoch, options_.epochs)) last(trainer, average, reached);
         return reached;

@@ -2,6 +2,7 @@
 // that a copy of it still says what it is of; pandas.read_csv(path, comment="#"), R and gnuplot pass over them.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstddef>
@@ -56,7 +57,7 @@ inline Metrics read_metrics(const std::filesystem::path& path, resnet::Index epo
             if (colon != std::string::npos)
                 metrics.settings.emplace_back(line.substr(2, colon - 2), line.substr(colon + 2));
         }
-        if (line.empty() || line.starts_with('#') || line == metrics_header) continue;
+        if (line.empty() || line.starts_with('#') || line.starts_with("epoch,step,")) continue;
         const auto refuse = [&](const std::string& expected) {
             throw std::runtime_error(path.string() + ", line " + std::to_string(number) + ": expected " + expected +
                                      ", found " + line +
@@ -76,8 +77,9 @@ inline Metrics read_metrics(const std::filesystem::path& path, resnet::Index epo
              {&EpochMetrics::train_loss, &EpochMetrics::test_loss, &EpochMetrics::test_accuracy,
               &EpochMetrics::learning_rate, &EpochMetrics::images_per_second})
             read(row.*value);
-        read(row.seconds);
-        if (at != end) read(row.views_accuracy, '\0');
+        const bool has_views = std::ranges::count(line, ',') > 7;  // earlier builds wrote no such column
+        read(row.seconds, has_views ? ',' : '\0');
+        if (has_views && at != end) read(row.views_accuracy, '\0');
         const resnet::Index before = history.empty() ? 0 : history.back().epoch;
         if (row.epoch <= before) refuse("an epoch after " + std::to_string(before));
         if (row.epoch > epochs) break;

@@ -102,14 +102,13 @@ inline float lookahead_decay(resnet::Index steps, resnet::Index step) {
 
 /// The recipe's parts that go with any optimizer, as texts.
 inline std::vector<std::pair<std::string, std::string>> described(const Recipe& recipe) {
-    constexpr const char
-        *schedules
-            [] = {"constant", "one cycle, from 1/25 of the rate up for 0.3 of the steps, down to 1/250000",
-                  "triangle, from 0.2 of the rate up for a quarter of the steps, down to 0.07"},
-  *flips[] = {"", "flips", "alternating flips"},
-  *views[] = {
-      "as they are", "as they are; at last also mirrored",
-      "as they are; at last also mirrored: half of the logits, a quarter each moved by a pixel up-left, down-right"};
+    constexpr const char* schedules[] = {"constant",
+                                         "one cycle, from 1/25 of the rate up for 0.3 of the steps, down to 1/250000",
+                                         "triangle, from 0.2 of the rate up for a quarter of the steps, down to 0.07"};
+    constexpr const char* flips[] = {"", "flips", "alternating flips"};
+    constexpr const char* views[] = {
+        "as they are", "as they are; at last also mirrored",
+        "as they are; at last also mirrored: half of the logits, a quarter each moved by a pixel up-left, down-right"};
     std::string augmentation;
     const auto add = [&](bool has, const std::string& what) {
         if (has) augmentation += (augmentation.empty() ? "" : ", ") + what;

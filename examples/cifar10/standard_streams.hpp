@@ -15,7 +15,7 @@ inline void fill_standard_streams() {
     if (opened >= 0) ::close(opened);
 }
 
-/// std::runtime_error where something that was printed did not arrive, as on a full disk.
+/// std::runtime_error if something that was printed did not arrive, as on a full disk.
 inline void check_output() {
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
         throw std::runtime_error("standard output could not be written");

@@ -51,9 +51,9 @@ struct Resumed {
 /// `path` + ".tmp-..." beside it, which is yours to remove).
 /// It is a safetensors file: the model's tensors with PyTorch's names, which `load(model, path)` takes out of it as
 /// well; the optimizer's as `optimizer/first/<parameter>` and `optimizer/second/<parameter>`, each parameter's count of
-/// steps as `optimizer/steps`, int64 [parameters], and what had a gradient as `optimizer/live`, int8 [elements / 16];
-/// those of a moving average, if there is one, as `average/<name>`; everything else in the metadata, exactly. Equal
-/// states give equal bytes.
+/// steps as `optimizer/steps`, int64 [parameters], and what had a gradient as `optimizer/live`, int8 [elements /
+/// line_elements]; those of a moving average, if there is one, as `average/<name>`; everything else in the metadata,
+/// exactly. Equal states give equal bytes.
 /// Whatever it throws but for a last "to sync the folder", the old file is as it was: FileError if it can't be
 /// written; NotFiniteError if a weight or statistic is not finite; Error between a forward and its apply, for a
 /// batch below 0, and for notes that are not UTF-8 or longer than a header may be (write_tensor_file).

@@ -37,8 +37,8 @@ struct Evaluation {
 
     /// Takes in the next images: logits, as a Classifier gave them for these images, a training step has them
     /// (`step.logits`) or you have put them together, and one label each. For a loop of your own; `evaluate` is one.
-    /// Throws Error if rows are not whole, there is not one label per image, a label is not a class, or there were other
-    /// classes before.
+    /// Throws Error if rows are not whole, there is not one label per image, a label is not a class, or there were
+    /// other classes before.
     template <class Scalar>
     void add(RowView<Scalar> logits, std::span<const int> labels);
     template <class Scalar>
@@ -52,8 +52,8 @@ private:
     }
 };
 
-/// Classifies all images, `batch` at a time. Throws Error if there are no images, not one label per image, or a label is
-/// not a class.
+/// Classifies all images, `batch` at a time. Throws Error if there are no images, not one label per image, or a label
+/// is not a class.
 template <class Net, class Scalar>
 Evaluation evaluate(const Classifier<Net, Scalar>& classify, const ImageView& images, std::span<const int> labels,
                     Index batch = 128) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <resnet/core/row_view.hpp>
@@ -52,8 +53,8 @@ public:
     /// The gradients of the last forward; with `accumulate`, added to those since the last apply.
     void backward(bool accumulate = false) { engine_->backward(accumulate, observe_nothing); }
     /// Clips, updates the weights, commits the running statistics; returns the gradient norm. The gradients are taken
-    /// `scale` times: 1.0 / 4 for the mean of four batches that were accumulated. Error without a backward before, and
-    /// where the weights have changed since its forward.
+    /// `scale` times: 1.0 / 4 for the mean of four batches that were accumulated. Throws Error if the scale is
+    /// not finite as a Scalar, without a backward before, or if the weights have changed since its forward.
     double apply(double scale = 1) { return engine_->apply(scale); }
 
     /// Of the last forward, [N][classes]; none before the first.
@@ -65,11 +66,12 @@ public:
         if (entry.kind != StateEntry::Kind::parameter) throw Error("gradient", "the name of a parameter", name);
         if (at(model_->weights().frozen(), entry.index) != 0)
             return std::vector<Scalar>(static_cast<std::size_t>(entry.elements()));
-        return model_->weights().read(entry, engine_->gradients().data());
+        return model_->weights().read(entry, std::as_const(*engine_).gradients().data());
     }
 
-    /// The flat buffer of all gradients, which may be changed between backward and apply: summed over the processes of a
-    /// training in parallel, say, or clipped in a way of one's own. Wherever the network is the same, so is its layout.
+    /// The flat buffer of all gradients, which may be changed between backward and apply: summed over the processes of
+    /// a training in parallel, say, or clipped in a way of one's own. Wherever the network is the same, so is its
+    /// layout. Padding, and what has no gradient, must stay zero.
     std::span<Scalar> gradients() noexcept { return engine_->gradients(); }
 
     float learning_rate() const { return engine_->optimizer().learning_rate(); }

@@ -329,6 +329,11 @@ TEST_CASE("order of calls: apply moves the weights by what the caller has made o
     CHECK(nothing.apply() == 0);
     CHECK(summed == halved);
     CHECK(tests::same_bits(still.parameter("fc.weight"), weight));
+    // Nothing of it is left to later steps, whatever the caller wrote and wherever.
+    std::ranges::fill(twice.gradients(), 5.0f);
+    twice.step(batch.images, batch.labels);
+    whole.step(batch.images, batch.labels);
+    CHECK(summed == halved);
 }
 
 TEST_CASE("order of calls: apply without a backward is an error and moves nothing") {

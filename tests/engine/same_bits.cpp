@@ -220,7 +220,7 @@ TEST_CASE("same bits: whichever end the blocks of a step begin at, with 1 and 4 
                                           static_cast<std::size_t>(threads)};
         tbb::task_arena arena{threads};
         std::set<bool> ends;
-        // Passes turn after each other, so where one begins depends on how many went before.
+        // Passes alternate in direction, so where one begins depends on how many went before.
         for (const bool forward_before : {false, true})
             for (const bool backward_before : {false, true})
                 arena.execute([&] {

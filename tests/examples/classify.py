@@ -21,7 +21,7 @@ MODELS = {  # kernel of the stem, names of the shortcut and of the last layer, c
 case, program = sys.argv[1:]
 
 
-def write_weights(path, model, bias=0):
+def write_weights(path, model, bias=0, prefix=""):
     """A ResNet18 whose blocks hand on channel 0 (red) and 1 (blue), and nothing else; `bias` is that of class 3."""
     kernel, shortcut, head, classes, *_ = MODELS[model]
     tensors = {}  # name: (shape, {element: value}); other elements are 0
@@ -57,7 +57,7 @@ def write_weights(path, model, bias=0):
         size = 4
         for extent in shape:
             size *= extent
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [offset, offset + size]}
+        header[prefix + name] = {"dtype": "F32", "shape": shape, "data_offsets": [offset, offset + size]}
         offset += size
     text = json.dumps(header).encode()
     with open(path, "wb") as file:
@@ -65,7 +65,7 @@ def write_weights(path, model, bias=0):
         file.truncate(8 + len(text) + offset)
         for name, (_, elements) in tensors.items():
             for element, value in elements.items():
-                file.seek(8 + len(text) + header[name]["data_offsets"][0] + 4 * element)
+                file.seek(8 + len(text) + header[prefix + name]["data_offsets"][0] + 4 * element)
                 file.write(struct.pack("<f", value))
 
 
@@ -115,7 +115,7 @@ def main(folder):
         done = run("--help")
         assert done.returncode == 0 and done.stderr == "", done
         assert "Usage: classify [OPTIONS] photos..." in done.stdout, done
-        for option in "model weights top batch json".split():
+        for option in "model weights prefix top batch json".split():
             assert f"--{option} " in done.stdout, option
         assert run("--weights", weights).returncode not in (0, 1)  # no photo
         assert run(photos).returncode not in (0, 1)  # no weights
@@ -192,7 +192,11 @@ def main(folder):
         assert done.stderr.endswith("\nare these weights of another network? see --model; have their names a prefix? see --prefix\n"), done.stderr
         done = run("--weights", folder / "missing", photos)
         assert done.returncode == 1 and done.stderr.startswith(f"error: {folder}/missing: "), done.stderr
-        done = run(*cifar, "--top", 11, photos)
+        write_weights(weights, "cifar-resnet18", prefix="module.")
+        assert run(*cifar, photos).returncode == 1
+        found, _ = classified(*cifar, "--prefix", "module.", photos / "red.png")
+        assert first_classes(found) == {"red.png": "airplane"}, found
+        done = run(*cifar, "--prefix", "module.", "--top", 11, photos)
         assert done.returncode == 1 and done.stderr == "error: --top 11: this model has 10 classes\n", done.stderr
 
     elif case == "no_numbers":  # of a network that has diverged; whatever photo it is

@@ -20,7 +20,7 @@ bool is_large(const std::uint8_t* bytes, std::size_t count) {
            Index{width} * height > largest && Index{width} * height <= largest_image_area;
 }
 
-/// To a small square, or an Error where the image is so long that it would still be too long beside a side of 8.
+/// To a small square, or an Error if the image is so long that it would still be too long beside a side of 8.
 void crop(const Image& image) {
     constexpr int side = 8;
     const auto [shorter, longer] = std::minmax({image.extent.height, image.extent.width});

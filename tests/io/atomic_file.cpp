@@ -39,6 +39,7 @@ struct Script {
     Event event = Event::none;
     int error = EIO;
     std::size_t longest_write = static_cast<std::size_t>(-1);
+    bool may_give_group = true;
     std::vector<std::string> calls{};  // what was called, in order
 };
 
@@ -59,6 +60,9 @@ public:
         struct stat status;
         ::fstat(file, &status);
         return call(S_ISDIR(status.st_mode) ? "fsync folder" : "fsync", [&] { return real_.fsync(file); });
+    }
+    int fchown(int file, uid_t owner, gid_t group) const {
+        return script_->may_give_group ? real_.fchown(file, owner, group) : -1;
     }
     int close(int file) {
         return call(
@@ -321,6 +325,10 @@ TEST_CASE("atomic file: the new file belongs to the old one's group, whose permi
     REQUIRE(::stat(path.c_str(), &status) == 0);
     CHECK(status.st_gid == other);
     CHECK((status.st_mode & 0777) == 0660);
+    script.may_give_group = false;
+    save(path, script);
+    REQUIRE(::stat(path.c_str(), &status) == 0);
+    CHECK((status.st_mode & 0777) == 0600);  // not another group's
 }
 
 TEST_CASE("atomic file: a symbolic link is followed and stays a link") {

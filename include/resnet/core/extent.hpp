@@ -21,7 +21,7 @@ struct Extent {
 constexpr Index divide_up(Index count, Index size) { return (count + size - 1) / size; }
 constexpr Index round_up(Index count, Index multiple) { return divide_up(count, multiple) * multiple; }
 
-/// Of a 64-byte line, counted in floats. What has a place of its own in a flat buffer starts on a line.
+/// Floats in a 64-byte line. Whatever has a place of its own in a flat buffer starts at a multiple of it.
 inline constexpr Index line_elements = 16;
 constexpr Index whole_lines(Index count) { return round_up(count, line_elements); }
 

@@ -26,12 +26,11 @@ inline std::string at_byte(const std::string& file, std::uint64_t offset) {
     return file + ", byte " + std::to_string(offset);
 }
 
-/// FileError with the operating system's reason where the file can't be opened or read; std::bad_alloc where it is that
-/// memory is short.
+/// Throws FileError, with the operating system's reason, if the file can't be opened or read or is none, but a folder,
+/// pipe or device; std::bad_alloc if memory is short.
 class InputFile {
 public:
-    /// `content` says what the file ought to hold; it is the "expected" of the errors. A folder, pipe or device is
-    /// refused.
+    /// `content` says what the file ought to hold; it is the "expected" of the errors.
     InputFile(const std::filesystem::path& path, std::string_view content) : name_{path.string()}, content_{content} {
         const int file = ::open(name_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe would wait for a writer
         if (file < 0) fail();
@@ -44,10 +43,10 @@ public:
         }
         struct stat status;
         if (::fstat(file, &status) != 0) fail();
-        if (!S_ISREG(status.st_mode)) {
-            errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
-            fail();
-        }
+        if (S_ISREG(status.st_mode)) return;
+        if (!S_ISDIR(status.st_mode)) throw FileError(name_, content_, "no regular file");
+        errno = EISDIR;
+        fail();
     }
 
     /// Fills `bytes` as far as the file reaches; returns how many were read: fewer only at the end of the file.

@@ -1,6 +1,7 @@
 // Patterns over dotted names: "blk1.*".
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 
 namespace resnet::inline v0::detail {

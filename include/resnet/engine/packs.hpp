@@ -87,7 +87,8 @@ void pack_winograd_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) 
     }
 }
 
-/// The same for the gradient of the input, strips of output channels: kernel rotated by 180 degrees, channels exchanged.
+/// The same for the gradient of the input, strips of output channels: kernel rotated by 180 degrees, channels
+/// exchanged.
 template <class Scalar>
 void pack_winograd_rotated_strip(const Packing<Scalar>& to, int strip, Scalar* scratch) {
     const Index in = to.step.shape.in, out = to.step.shape.out, first = Index{strip} * pack_strip;

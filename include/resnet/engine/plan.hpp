@@ -122,10 +122,6 @@ inline int default_block(const Graph& graph) {
     return block;
 }
 
-}  // namespace detail
-
-namespace detail {
-
 /// How a direct kernel goes over a step: by runs of positions, or as is said here.
 inline std::string_view direct_way(StepKind kind, const PlannedStep& planned) {
     if (planned.kernel != ConvolutionKernel::direct) return "";

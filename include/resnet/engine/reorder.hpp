@@ -13,10 +13,10 @@ namespace resnet::inline v0::detail {
 inline constexpr Index reorder_strip = 64;  // output channels
 
 /// Copies output channels first ... first + count - 1 of a parameter between our order, [height][width][in][out], and
-/// PyTorch's, [out][in][height][width] (a linear layer's features are [in][height][width]); `theirs` points at the first
-/// of them. The side that is const is read. Calls for different strips of `reorder_strip` channels may overlap in time.
-/// By tiles, since element after element is a cache miss each: 64 channels of ours are four lines in a page, 16 rows of
-/// theirs one line. (16 x 64 and 32 x 64 took two to three times as long for CifarResNet18, AMD EPYC, g++ 12.)
+/// PyTorch's, [out][in][height][width] (a linear layer's features are [in][height][width]); `theirs` points at the
+/// first of them. The side that is const is read. Calls for different strips of `reorder_strip` channels may overlap in
+/// time. By tiles, since element after element is a cache miss each: 64 channels of ours are four lines in a page, 16
+/// rows of theirs one line. (16 x 64 and 32 x 64 took two to three times as long for CifarResNet18, AMD EPYC, g++ 12.)
 template <class Ours, class Theirs>
 requires(std::is_const_v<Ours> != std::is_const_v<Theirs>) void reorder(const ParameterSpec& spec, Ours* ours,
                                                                         Theirs* theirs, Index first, Index count) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -162,15 +163,19 @@ public:
     Optimizer<Scalar>& optimizer() noexcept { return optimizer_; }
     const Optimizer<Scalar>& optimizer() const noexcept { return optimizer_; }
     const TrainerOptions& options() const noexcept { return options_; }
-    const Buffer<Scalar>& gradients() const noexcept { return gradients_; }
-    std::span<Scalar> gradients() noexcept { return gradients_.span(); }
+    std::span<const Scalar> gradients() const noexcept { return gradients_.span(); }
+    /// What the caller writes where no step does is cleared before the next backward.
+    std::span<Scalar> gradients() noexcept {
+        stale_gradients_ = true;
+        return gradients_.span();
+    }
     const Plan& plan(Extent extent) {
         prepare(extent);
         return *plan_;
     }
 
-    /// What the backwards so far gave a gradient, by element / line_elements: see parameter_ranges. With the optimizer it is all
-    /// that a step takes from the steps before it, where no forward waits for its apply.
+    /// What the backwards so far gave a gradient, by element / line_elements: see parameter_ranges. With the optimizer
+    /// it is all that a step takes from the steps before it, where no forward waits for its apply.
     const std::vector<char>& live() const noexcept { return live_; }
     /// Forwards since the last apply.
     int staged() const noexcept { return staged_; }
@@ -333,7 +338,7 @@ private:
     std::uint64_t generation_ = 0;            // of the weights that the last forward read
     std::uint64_t gradients_generation_ = 0;  // of those that the last gradients are of
     std::uint64_t staged_generation_ = 0;     // of those whose running statistics the staged ones go on from
-    bool stale_gradients_ = false;            // gradients of an earlier plan
+    bool stale_gradients_ = false;            // gradients of an earlier plan, or a caller's
     bool ready_ = false;                      // activations of a forward are there
     bool has_gradients_ = false;              // of a backward since the last apply
 };

@@ -11,6 +11,7 @@
 
 #include <resnet/engine/moments.hpp>
 #include <resnet/engine/run.hpp>
+#include <resnet/engine/winograd_chunks.hpp>
 
 namespace resnet::inline v0 {
 

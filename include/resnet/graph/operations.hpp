@@ -94,9 +94,8 @@ constexpr Features<F> flatten(Value<C> x) {
     return {x.graph(), detail::record(x.graph(), node)};
 }
 /// Features are flat already: PyTorch's Sequential(AdaptiveAvgPool2d(1), Flatten(), Linear(F, O)).
-template <int F>
-constexpr Features<F> flatten(Features<F> x) {
-    return x;
-}
+template <int F, int Got>
+requires input_features_match<Got, F>
+constexpr Features<F> flatten(Features<Got> x) { return {x.graph(), x.node()}; }
 
 }  // namespace resnet::inline v0

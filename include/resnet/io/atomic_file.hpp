@@ -25,6 +25,7 @@ struct SystemCalls {
     int open(const char* path, int flags, mode_t mode) const { return ::open(path, flags, mode); }
     ssize_t write(int file, const void* bytes, std::size_t count) const { return ::write(file, bytes, count); }
     int fsync(int file) const { return ::fsync(file); }
+    int fchown(int file, uid_t owner, gid_t group) const { return ::fchown(file, owner, group); }
     int close(int file) const { return ::close(file); }
     int rename(const char* from, const char* to) const { return ::rename(from, to); }
     int unlink(const char* path) const { return ::unlink(path); }
@@ -33,8 +34,9 @@ struct SystemCalls {
 /// Collects what is written in a temporary file beside `path` (`path`.tmp-<process>-<number>); `commit` puts it in the
 /// place of `path`. Without a commit `path` is never touched. A failure and the destructor remove the temporary file;
 /// only a killed process leaves it.
-/// The new file has the old one's permissions and group (or, where that can't be, none for a group); those against writing do not count, since what is written to is the
-/// folder. A symbolic link is followed, also to where no file is yet; other hard links keep the old content.
+/// The new file has the old one's permissions and group; if the group can't be given, the group gets no permissions.
+/// Missing permission to write does not matter: what is written to is the folder. A symbolic link is followed, also to
+/// where no file is yet; other hard links keep the old content.
 ///
 ///     AtomicFile file{"model.safetensors"};
 ///     file.write(header);
@@ -131,19 +133,20 @@ void BasicAtomicFile<System>::follow_links() {
 
 template <class System>
 void BasicAtomicFile<System>::open_temporary() {
+    const mode_t own_mode = replaces_ ? mode_ & ~mode_t{070} : mode_;
     const std::string prefix = path_.string() + ".tmp-" + std::to_string(::getpid()) + "-";
     for (int number = 0; file_ == none; ++number) {  // other threads and killed processes may hold the first ones
         std::string name = prefix + std::to_string(number);
         file_ = detail::uninterrupted(
-            [&] { return system_.open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode_); });
+            [&] { return system_.open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, own_mode); });
         if (file_ != none) temporary_ = std::move(name);
         else if (errno != EEXIST) fail("to create a file beside it");
     }
     // What the umask took from the old file's permissions. Who can't give the file to its old group leaves fewer, never
     // more: not another group's.
     if (replaces_) {
-        const bool same_group = ::fchown(file_, static_cast<uid_t>(-1), group_) == 0;
-        static_cast<void>(::fchmod(file_, same_group ? mode_ : mode_ & ~mode_t{070}));
+        const bool same_group = system_.fchown(file_, static_cast<uid_t>(-1), group_) == 0;
+        static_cast<void>(::fchmod(file_, same_group ? mode_ : own_mode));
     }
 }
 

@@ -187,8 +187,8 @@ private:
     Memory values_;  // of one tensor that can't be used where it lies; as long as the longest
 };
 
-/// How to load a file that has all names of a model behind a prefix; empty for other files. (A checkpoint's moments have
-/// all names, too.)
+/// How to load a file that has all names of a model behind a prefix; empty for other files. (A checkpoint's moments
+/// have all names, too.)
 inline std::string prefix_hint(const TensorFile& file, std::span<const StateEntry> state) {
     for (const TensorRecord& tensor : file.tensors()) {
         if (state.empty() || !tensor.name.ends_with(state.front().name) || tensor.name.starts_with("optimizer/"))
