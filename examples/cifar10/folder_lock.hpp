@@ -15,7 +15,7 @@
 /// itself, so nothing is left in it. Some network file systems can't lock folders: there it holds nothing.
 class FolderLock {
 public:
-    /// std::runtime_error if another process holds it, std::system_error where it can't be opened.
+    /// std::runtime_error if another process holds it, std::system_error if it can't be opened.
     explicit FolderLock(const std::filesystem::path& folder)
         : path_{folder},
           folder_{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)} {

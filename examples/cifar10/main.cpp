@@ -145,7 +145,8 @@ int train_and_test(const Options& options, const Data& data) {
                                      "; the weights of this epoch were not kept; lower --learning-rate?");
         }
         const double images_per_second = static_cast<double>(reached.loss.images) / reached.seconds;
-        const double accuracy = tested->accuracy;
+        const double accuracy = tested->accuracy,
+                     views_accuracy = from_views ? from_views->accuracy : EpochMetrics::untested;
         std::printf("%s: mean loss %.4f, %.1f s, %.0f images/s, test accuracy %.2f %%\n", name.c_str(),
                     reached.loss.value(), reached.seconds, images_per_second, 100 * accuracy);
         keep.check();
@@ -157,11 +158,11 @@ int train_and_test(const Options& options, const Data& data) {
                       .test_accuracy = accuracy,
                       .images_per_second = images_per_second,
                       .seconds = reached.seconds,
-                      .views_accuracy = from_views ? from_views->accuracy : EpochMetrics::untested},
+                      .views_accuracy = views_accuracy},
                      *tested);
         reached = {.epoch = reached.epoch + 1,
                    .accuracy = accuracy,
-                   .views_accuracy = from_views ? from_views->accuracy : EpochMetrics::untested,
+                   .views_accuracy = views_accuracy,
                    .best = std::max(reached.best, accuracy)};
         keep.last(trainer, kept_average, reached);
     }

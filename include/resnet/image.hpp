@@ -11,7 +11,6 @@
 #include <limits>
 #include <span>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 

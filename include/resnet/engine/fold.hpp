@@ -11,10 +11,10 @@
 
 namespace resnet::inline v0 {
 
-/// In the master order.
+/// A convolution that has taken in what stands behind it.
 template <class Scalar>
 struct FoldedConvolution {
-    std::vector<Scalar> weight;  // [tap][In][Out]
+    std::vector<Scalar> weight;  // [tap][In][Out], the master order
     std::vector<Scalar> bias;    // [Out]
 };
 
